@@ -1,0 +1,9 @@
+"""An agent at work."""
+
+from sessions.models.activity import Activity
+from sessions.models.attempt import Attempt
+from sessions.models.check_result import CheckResult
+from sessions.models.request import Request
+from sessions.models.session import Session
+
+__all__ = ["Activity", "Attempt", "CheckResult", "Request", "Session"]

@@ -1,0 +1,171 @@
+"""Attempt: one try at a task. It carries phase, lifecycle state, fix rounds and the lease of the ledger."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from sessions.models.session import LIVE, Phase, Session
+from studio import queue
+from tasks.lifecycle import Status
+from tasks.models import Task
+
+if TYPE_CHECKING:
+    from django.db.models.fields.related_descriptors import RelatedManager
+
+
+class Lease(models.TextChoices):
+    """Who may work on the attempt. sessions/ledger.py has the moves."""
+
+    IDLE = "idle", "Nothing to run"
+    CLAIMABLE = "claimable", "Waits for a worker"
+    CLAIMED = "claimed", "A worker has it"
+    PARKED = "parked", "Waits for a person"
+
+
+class AttemptQuerySet(models.QuerySet["Attempt"]):
+    def claimable(self, runner: str) -> "AttemptQuerySet":
+        """What a worker of that runner could take now, the longest waiting first."""
+        return self.filter(lease=Lease.CLAIMABLE, runner__in=["", runner]).order_by("claimable_at", "pk")
+
+
+class Attempt(models.Model):
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    is_current = models.BooleanField(default=True)
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.TODO)
+    phase = models.CharField(max_length=20, choices=Phase.choices, default=Phase.PLANNING)
+    rounds = models.PositiveSmallIntegerField(
+        default=0, help_text="Fix rounds since a person last asked for changes."
+    )
+    base_oid = models.CharField(max_length=64, blank=True)
+    head_oid = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True)
+
+    lease = models.CharField(max_length=10, choices=Lease.choices, default=Lease.IDLE)
+    claimable_at = models.DateTimeField(null=True)
+    claimed_at = models.DateTimeField(null=True)
+    owner = models.CharField(max_length=40, blank=True)
+    fence = models.PositiveBigIntegerField(default=0)
+    beat = models.PositiveBigIntegerField(default=0)
+    tries = models.PositiveSmallIntegerField(default=0)
+    runner = models.CharField(max_length=100, blank=True)
+    pid = models.PositiveIntegerField(default=0)
+    pid_started = models.PositiveBigIntegerField(
+        default=0, help_text="Start time of the process, in clock ticks."
+    )
+    cancel_requested_at = models.DateTimeField(null=True)
+    stop_verb = models.CharField(max_length=20, blank=True, help_text="cancel or back-to-todo, once stopped.")
+
+    objects = AttemptQuerySet.as_manager()
+    if TYPE_CHECKING:
+        sessions: RelatedManager[Session]
+
+    class Meta:
+        ordering: ClassVar = ["task", "number"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["task", "number"], name="one_attempt_per_number"),
+            models.UniqueConstraint(
+                fields=["task"], condition=Q(is_current=True), name="one_current_attempt"
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["lease", "claimable_at"], name="attempt_by_lease")]
+
+    def __str__(self) -> str:
+        return self.key
+
+    @property
+    def key(self) -> str:
+        """`DEMO-12-1`: names the workspace, the refs and the data folder."""
+        return f"{self.task.key}-{self.number}"
+
+    @property
+    def branch(self) -> str:
+        """The branch that people see in their repository."""
+        return f"studio/{self.key}"
+
+    @property
+    def live_session(self) -> Session | None:
+        """The session that has not ended yet; there is one at most."""
+        return self.sessions.filter(state__in=LIVE).first()
+
+    @property
+    def last_session(self) -> Session | None:
+        """The newest session, live or ended."""
+        return self.sessions.order_by("-pk").first()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a person asked to stop it, and it has not stopped yet."""
+        return self.cancel_requested_at is not None
+
+    # --- verbs; each is called inside a transaction that holds the task's or the attempt's row -------------------
+
+    def begin(self, phase: str, *, by: Any = None, again: bool = False, **inputs: Any) -> Session:
+        """Queue the next session and make the attempt claimable, or leave it with the worker that has it.
+
+        `again` repeats the phase with the inputs of its last session, in the same conversation.
+        """
+        last = self.sessions.filter(phase=phase).order_by("-pk").first()
+        if again and last is not None:
+            inputs = last.inputs
+        session = self.sessions.create(
+            phase=phase,
+            inputs=inputs,
+            by=by,
+            resumes=last if again else None,
+            opencode_session_id=self._conversation(phase, last if again else None),
+        )
+        Attempt.objects.filter(pk=self.pk).update(phase=phase)
+        self.phase = phase
+        if not Attempt.objects.filter(pk=self.pk, lease=Lease.CLAIMED).exists():
+            self.offer()
+        self.task.note("session.queued", by=by, session_id=session.pk, phase=phase)
+        return session
+
+    def _conversation(self, phase: str, last: Session | None) -> str:
+        """The OpenCode conversation to go on in; empty for a new one. Reviews start afresh, so that none judges itself."""
+        if last is not None:
+            return last.opencode_session_id
+        kin = {Phase.PLANNING: [Phase.PLANNING], Phase.FIX: [Phase.IMPLEMENTATION, Phase.FIX]}.get(
+            Phase(phase), []
+        )
+        earlier = self.sessions.filter(phase__in=kin).exclude(opencode_session_id="").order_by("-pk").first()
+        return earlier.opencode_session_id if earlier else ""
+
+    def offer(self) -> None:
+        """Let a worker claim it, and ring for one."""
+        Attempt.objects.filter(pk=self.pk).update(
+            lease=Lease.CLAIMABLE, claimable_at=timezone.now(), owner="", pid=0, pid_started=0
+        )
+        queue.ring(waiting=Attempt.objects.filter(lease=Lease.CLAIMABLE).count())
+
+    def request_stop(self, verb: str, *, by: Any) -> bool:
+        """Ask the worker that has it to stop; False where none has it, and then its queued session has ended here."""
+        held = Attempt.objects.filter(pk=self.pk, lease=Lease.CLAIMED)
+        if held.update(cancel_requested_at=timezone.now(), stop_verb=verb):
+            self.task.note("task.stopping", by=by, verb=verb)
+            return True
+        live = self.live_session
+        if live is not None:
+            live.end("cancelled", "cancelled")
+        Attempt.objects.filter(pk=self.pk).update(lease=Lease.IDLE, cancel_requested_at=None, stop_verb="")
+        return False
+
+    def reset_rounds(self) -> None:
+        """A person asked for changes: the fix rounds count from there."""
+        Attempt.objects.filter(pk=self.pk).update(rounds=0)
+        self.rounds = 0
+
+    def begin_fix(self, **inputs: Any) -> Session:
+        """Queue a fix round that Studio asks for by itself."""
+        Attempt.objects.filter(pk=self.pk).update(rounds=F("rounds") + 1)
+        return self.begin(Phase.FIX, **inputs)
+
+    def record(self, **oids: str) -> None:
+        """Keep `base_oid` or `head_oid`."""
+        Attempt.objects.filter(pk=self.pk).update(**oids)
+        for name, oid in oids.items():
+            setattr(self, name, oid)

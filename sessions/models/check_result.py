@@ -1,0 +1,40 @@
+"""CheckResult: what a command of the project said in the workspace, run by Studio itself."""
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class CheckResult(models.Model):
+    class State(models.TextChoices):
+        RUNNING = "running", "Running"
+        PASSED = "passed", "Passed"
+        FAILED = "failed", "Failed"
+        TIMED_OUT = "timed_out", "Timed out"
+
+    session = models.ForeignKey(
+        "agent_sessions.Session", on_delete=models.CASCADE, related_name="check_results"
+    )
+    name = models.CharField(max_length=100)
+    command = models.TextField()
+    required = models.BooleanField(default=True)
+    state = models.CharField(max_length=20, choices=State.choices, default=State.RUNNING)
+    exit_code = models.IntegerField(null=True)
+    output = models.TextField(blank=True, help_text="The end of what it printed.")
+    seconds = models.FloatField(null=True)
+    head_oid = models.CharField(max_length=64, blank=True, help_text="The commit it ran on.")
+    started_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["pk"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["session", "name"], name="one_result_per_check")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.state}"
+
+    @property
+    def is_red(self) -> bool:
+        """Whether it stands in the way of a merge."""
+        return self.required and self.state != self.State.PASSED

@@ -1,0 +1,112 @@
+"""Project: a repository that tasks are filed against, with its checks and policies."""
+
+from typing import Any, ClassVar, NamedTuple
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, RegexValidator
+from django.db import models
+from django.db.models import F
+
+from studio.errors import Forbidden
+from studio.roles import Role
+
+
+class Policy(NamedTuple):
+    """How a task goes through its lifecycle. A project sets it; a task may override each part."""
+
+    planning: bool
+    plan_approval: bool
+    ai_review: bool
+    max_fix_rounds: int
+    human_review: bool
+    checks_required: bool
+
+
+class ProjectQuerySet(models.QuerySet["Project"]):
+    def visible_to(self, user: Any) -> "ProjectQuerySet":
+        """The projects that the person may see."""
+        if user.is_superuser:
+            return self
+        return self.filter(memberships__user_id=user.pk) if user.is_authenticated else self.none()
+
+
+class Project(models.Model):
+    key = models.CharField(
+        max_length=10,
+        unique=True,
+        validators=[
+            RegexValidator(r"^[A-Z][A-Z0-9]{1,9}$", "Two to ten capital letters and digits, a letter first.")
+        ],
+    )
+    name = models.CharField(max_length=100)
+    path = models.CharField(max_length=1000, help_text="The folder of the git repository on this machine.")
+    target_branch = models.CharField(max_length=200, help_text="Where finished work is merged.")
+    checks = models.JSONField(
+        default=list,
+        blank=True,
+        help_text='[{"name": …, "command": …, "timeout": seconds, "required": true}]',
+    )
+    model = models.CharField(max_length=200, blank=True, help_text="provider/model; empty means the default.")
+    review_model = models.CharField(max_length=200, blank=True)
+    trusted = models.BooleanField(
+        default=False, help_text="Let the repository's own OpenCode configuration take effect."
+    )
+    readable_paths = models.JSONField(
+        default=list, blank=True, help_text="Further folders that the agent may read."
+    )
+    planning = models.BooleanField(default=True)
+    plan_approval = models.BooleanField(default=True)
+    ai_review = models.BooleanField("AI review", default=True)
+    max_fix_rounds = models.PositiveSmallIntegerField(default=3, validators=[MaxValueValidator(20)])
+    human_review = models.BooleanField(default=True)
+    checks_required = models.BooleanField(default=True, help_text="Required checks must be green to merge.")
+    demo = models.BooleanField(default=False, editable=False)
+    last_number = models.PositiveIntegerField(default=0, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ProjectQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.key
+
+    def role_of(self, user: Any) -> Role | None:
+        """The person's role here, None for none."""
+        if user.is_superuser:
+            return Role.ADMIN
+        membership = self.memberships.filter(user_id=user.pk).first()
+        return Role(membership.role) if membership else None
+
+    def require(self, user: Any, role: Role) -> None:
+        """Raise `Forbidden` where the person's role does not cover `role`."""
+        own = self.role_of(user)
+        if own is None or not own.covers(role):
+            raise Forbidden(f"That takes the role “{role.value}” in {self.name}; yours is “{own or 'none'}”.")
+
+    def next_number(self) -> int:
+        """The number of the next task; call it in the transaction that files the task."""
+        Project.objects.filter(pk=self.pk).update(last_number=F("last_number") + 1)
+        return Project.objects.values_list("last_number", flat=True).get(pk=self.pk)
+
+    @property
+    def policy(self) -> Policy:
+        """The project's own policy."""
+        return Policy(*(getattr(self, part) for part in Policy._fields))
+
+
+class Membership(models.Model):
+    """A person's role in a project."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=20, choices=Role.choices, default=Role.MEMBER)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["project", "user"], name="one_role_per_project")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.role} of {self.project}"

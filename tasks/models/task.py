@@ -1,0 +1,309 @@
+"""Task: a unit of work that a person files, and the verbs that move it through its lifecycle."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.conf import settings
+from django.core.validators import MaxLengthValidator
+from django.db import models, transaction
+from django.urls import reverse
+from django.utils import timezone
+
+from studio.errors import Conflict
+from tasks import lifecycle
+from tasks.lifecycle import Status
+from tasks.models.event import Event
+from tasks.models.plan import Plan
+from tasks.models.project import Policy, Project
+
+if TYPE_CHECKING:
+    from sessions.models import Attempt, Session
+
+DESCRIPTION_LIMIT = 100_000  # characters
+
+
+class TaskQuerySet(models.QuerySet["Task"]):
+    def visible_to(self, user: Any) -> "TaskQuerySet":
+        """The tasks of the projects that the person may see."""
+        if user.is_superuser:
+            return self
+        return self.filter(project__memberships__user_id=user.pk) if user.is_authenticated else self.none()
+
+
+class Task(models.Model):
+    """`status` follows the current attempt; only the verbs below change it."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="tasks")
+    number = models.PositiveIntegerField(editable=False)
+    title = models.CharField(max_length=200)
+    description = models.TextField(blank=True, validators=[MaxLengthValidator(DESCRIPTION_LIMIT)])
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.TODO, editable=False)
+    status_changed_at = models.DateTimeField(default=timezone.now, editable=False)
+    policies = models.JSONField(
+        default=dict, blank=True, help_text="Parts of the project's policy that differ here."
+    )
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, editable=False, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    merged_oid = models.CharField(max_length=64, blank=True, editable=False)
+
+    objects = TaskQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["project", "number"], name="one_task_per_number"),
+            models.CheckConstraint(condition=models.Q(status__in=Status.values), name="task_status_is_known"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["project", "status", "-status_changed_at"], name="task_by_column")
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+    @property
+    def key(self) -> str:
+        """What people call it: `DEMO-12`."""
+        return f"{self.project.key}-{self.number}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("tasks:detail", args=[self.pk])
+
+    @property
+    def policy(self) -> Policy:
+        """The project's policy with this task's own parts."""
+        return self.project.policy._replace(**self.policies)
+
+    @property
+    def current_attempt(self) -> "Attempt | None":
+        """The attempt that the task follows."""
+        attempt: Attempt | None = self.attempts.filter(is_current=True).first()
+        return attempt
+
+    @property
+    def plan(self) -> Plan | None:
+        """The newest version of the plan."""
+        return self.plans.order_by("-version").first()
+
+    # --- filing -----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def file(
+        cls, project: Project, *, title: str, description: str = "", by: Any = None, **fields: Any
+    ) -> "Task":
+        """File a task; `title` and `description` have been validated by a form."""
+        with transaction.atomic():
+            number = project.next_number()
+            task = cls.objects.create(
+                project=project, number=number, title=title, description=description, created_by=by, **fields
+            )
+            task.note("task.created", by=by, title=title)
+        return task
+
+    def edit(self, *, by: Any, **fields: Any) -> None:
+        """Change title, description or policies."""
+        with transaction.atomic():
+            for name, value in fields.items():
+                setattr(self, name, value)
+            self.save(update_fields=[*fields, "updated_at"])
+            self.note("task.updated", by=by, fields=sorted(fields))
+
+    def note(self, name: str, *, by: Any = None, session_id: int | None = None, **data: Any) -> Event:
+        """Append an event about this task."""
+        return Event.objects.create(
+            name=name, project_id=self.project_id, task=self, session_id=session_id, by=by, data=data
+        )
+
+    # --- starting ---------------------------------------------------------------------------------------------
+
+    def execute(self, *, by: Any = None) -> "Session":
+        """Start what the state calls for: the first phase of a task to do, or the phase again that ended without result.
+
+        Never skips a human gate. Raises `Conflict` (with `session_id` where one is running).
+        """
+        with transaction.atomic():
+            self.lock()
+            self._refuse_while_running()
+            if self.status != Status.TODO:
+                return self._again(by)
+            phase, target = (
+                ("planning", Status.PLANNING)
+                if self.policy.planning
+                else ("implementation", Status.IN_PROGRESS)
+            )
+            attempt = self._attempt_to_start()
+            self.move("execute", target, by=by)
+            return attempt.begin(phase, by=by)
+
+    def retry(self, *, by: Any = None) -> "Session":
+        """Run the phase again whose last session failed or was interrupted, in the same workspace and conversation."""
+        with transaction.atomic():
+            self.lock()
+            self._refuse_while_running()
+            return self._again(by)
+
+    def _again(self, by: Any) -> "Session":
+        waits = {
+            Status.TODO: "It has not been started yet.",
+            Status.PLANNING_REVIEW: "Its plan waits for a person: approve it, or request changes.",
+            Status.REVIEW: "It waits for review: merge it, or request changes.",
+            Status.DONE: "It is done; reopen it first.",
+            Status.CANCELLED: "It is cancelled; reopen it first.",
+        }
+        if self.status in waits:
+            raise Conflict(
+                f"{self.key} cannot be run now. {waits[Status(self.status)]}", status_now=self.status
+            )
+        attempt = self.current_attempt
+        assert attempt is not None  # every started task has one
+        return attempt.begin(attempt.phase, by=by, again=True)
+
+    def _attempt_to_start(self) -> "Attempt":
+        attempt = self.current_attempt
+        if attempt is not None and attempt.ended_at is None:
+            return attempt
+        number = self.attempts.count() + 1
+        self.attempts.filter(is_current=True).update(is_current=False)
+        fresh: Attempt = self.attempts.create(number=number, is_current=True)
+        return fresh
+
+    def _refuse_while_running(self) -> None:
+        attempt = self.current_attempt
+        live = attempt.live_session if attempt else None
+        if live is not None:
+            raise Conflict(
+                f"{self.key} is running already: session {live.pk}, {live.get_phase_display().lower()}.",
+                code="already_running",
+                session_id=live.pk,
+            )
+
+    # --- gates ------------------------------------------------------------------------------------------------
+
+    def approve_plan(self, *, by: Any) -> "Session":
+        """Accept the newest plan and let the implementation begin."""
+        with transaction.atomic():
+            self.lock()
+            self.move("approve-plan", Status.IN_PROGRESS, by=by)
+            plan = self.plan
+            assert plan is not None  # plan review is reached with a plan only
+            Plan.objects.filter(pk=plan.pk).update(approved_at=timezone.now(), approved_by=by)
+            self.note("plan.approved", by=by, version=plan.version)
+            return self._begin("implementation", by=by)
+
+    def request_plan_changes(self, comment: str, *, by: Any) -> "Session":
+        """Send the plan back with what should change."""
+        with transaction.atomic():
+            self.lock()
+            self.move("request-plan-changes", Status.PLANNING, by=by)
+            self.plans.filter(version=self.plans.count()).update(change_request=comment)
+            self.note("plan.changes_requested", by=by, comment=comment)
+            return self._begin("planning", by=by, comment=comment)
+
+    def write_plan(self, body: str, *, by: Any = None, session_id: int | None = None) -> Plan:
+        """A new version of the plan, by a person or (by None) the agent."""
+        with transaction.atomic():
+            self.lock()
+            if by is not None and self.status != Status.PLANNING_REVIEW:
+                raise Conflict(f"{self.key} has no plan in review, so there is nothing to edit.")
+            plan = self.plans.create(version=self.plans.count() + 1, body=body, by=by, session_id=session_id)
+            self.note("plan.written", by=by, session_id=session_id, version=plan.version)
+        return plan
+
+    def request_changes(self, comment: str, *, by: Any) -> "Session":
+        """Send the change back to the agent, in the same conversation, with a comment and the open findings."""
+        with transaction.atomic():
+            self.lock()
+            self.move("request-changes", Status.FIX, by=by)
+            attempt = self.current_attempt
+            assert attempt is not None
+            now = timezone.now()
+            self.comments.create(body=comment, by=by, attempt_number=attempt.number, sent_at=now)
+            self.note("comment.created", by=by, comment=comment)
+            attempt.reset_rounds()
+            return self._begin("fix", by=by, comment=comment)
+
+    def merged(self, oid: str, *, by: Any = None) -> None:
+        """The change has landed as commit `oid` on the target branch."""
+        with transaction.atomic():
+            self.lock()
+            self.move("merge", Status.DONE, by=by, oid=oid)
+            Task.objects.filter(pk=self.pk).update(merged_oid=oid)
+            self._end_attempt()
+
+    def mark_done(self, *, by: Any) -> None:
+        """Finish without a merge; the branch stays."""
+        with transaction.atomic():
+            self.lock()
+            self._refuse_while_running()
+            self.move("mark-done", Status.DONE, by=by)
+            self._end_attempt()
+
+    # --- stopping ---------------------------------------------------------------------------------------------
+
+    def cancel(self, *, by: Any) -> bool:
+        """Give the task up. True when it is cancelled now, False while a running agent is being stopped."""
+        return self._stop("cancel", Status.CANCELLED, by)
+
+    def back_to_todo(self, *, by: Any) -> bool:
+        """Put it back to do, keeping the attempt. True when it is there now, False while an agent is being stopped."""
+        return self._stop("back-to-todo", Status.TODO, by)
+
+    def _stop(self, verb: str, target: Status, by: Any) -> bool:
+        with transaction.atomic():
+            self.lock()
+            if self.status not in lifecycle.sources(verb, target):
+                raise Conflict(
+                    f"{self.key} is {self.get_status_display().lower()} already.", status_now=self.status
+                )
+            attempt = self.current_attempt
+            if attempt is not None and attempt.request_stop(verb, by=by):
+                return False
+            self.stopped(verb, by=by)
+            return True
+
+    def stopped(self, verb: str, *, by: Any = None) -> None:
+        """Nothing runs any more: make the move that `cancel` or `back-to-todo` asked for."""
+        with transaction.atomic():
+            self.move(verb, Status.CANCELLED if verb == "cancel" else Status.TODO, by=by)
+            if verb == "cancel":
+                self._end_attempt()
+
+    def reopen(self, *, by: Any) -> None:
+        """Put a finished task back to do; the next execute makes a new attempt."""
+        with transaction.atomic():
+            self.lock()
+            self.move("reopen", Status.TODO, by=by)
+
+    # --- the primitive ----------------------------------------------------------------------------------------
+
+    def lock(self) -> None:
+        """Hold the row until the transaction ends, and read it afresh: the verbs of one task run one after another."""
+        fresh = Task.objects.select_for_update().get(pk=self.pk)
+        self.status, self.status_changed_at = fresh.status, fresh.status_changed_at
+
+    def move(self, by_verb: str, target: Status, *, by: Any = None, **data: Any) -> None:
+        """Compare-and-swap the status, here and on the current attempt, with its event. Raises `Conflict`."""
+        allowed = lifecycle.sources(by_verb, target)
+        before = Task.objects.values_list("status", flat=True).get(pk=self.pk)
+        now = timezone.now()
+        swapped = before in allowed and Task.objects.filter(pk=self.pk, status=before).update(
+            status=target, status_changed_at=now, updated_at=now
+        )
+        if not swapped:
+            label = Status(before).label.lower()
+            raise Conflict(
+                f"{self.key} is in “{label}”, which does not allow “{by_verb}”.", status_now=before
+            )
+        self.attempts.filter(is_current=True, ended_at=None).update(status=target)
+        self.status, self.status_changed_at = target, now
+        self.note("task.status_changed", by=by, **{"from": before, "to": target, "verb": by_verb, **data})
+
+    def _begin(self, phase: str, *, by: Any, **inputs: Any) -> "Session":
+        attempt = self.current_attempt
+        assert attempt is not None  # the states that lead here have one
+        return attempt.begin(phase, by=by, **inputs)
+
+    def _end_attempt(self) -> None:
+        self.attempts.filter(is_current=True, ended_at=None).update(ended_at=timezone.now())

@@ -1,0 +1,16 @@
+"""Studio's settings for tests: a data folder of their own, short clocks, the database that STUDIO_TEST_DATABASE_URL names."""
+
+import os
+import tempfile
+
+os.environ.setdefault("STUDIO_HOME", tempfile.mkdtemp(prefix="studio-test-"))
+if os.environ.get("STUDIO_TEST_DATABASE_URL") and os.environ.get("STUDIO_TEST_ON") == "postgresql":
+    os.environ["DATABASE_URL"] = os.environ["STUDIO_TEST_DATABASE_URL"]
+
+from studio.settings import *  # noqa: F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
