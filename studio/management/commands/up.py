@@ -1,0 +1,164 @@
+"""`manage.py up`: prepares the data folder, starts every process of Studio and prints the sign-in link."""
+
+import hashlib
+import http.client
+import os
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command, get_commands
+from django.core.management.base import BaseCommand
+from django.db import DatabaseError, connection, connections
+from django.urls import reverse
+
+from studio import preflight
+from studio.models import SignInLink
+from studio.supervisor import Program, StartFailed, Supervisor
+
+MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
+
+
+class Command(BaseCommand):
+    help = "Starts Studio: web, two clusters, the watchdog and the demo model. Ctrl-C stops them all."
+    requires_system_checks: list[str] = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            self.up(settings.STUDIO_HOME)
+        except (preflight.Missing, StartFailed) as reason:
+            sys.exit(str(reason))
+        except DatabaseError as error:
+            sys.exit(f"The database cannot be used: {str(error).strip()}")
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+    def up(self, home: Path) -> None:
+        preflight.check_home()
+        with preflight.lock(home, settings.STUDIO_URL):
+            preflight.check_port(settings.STUDIO_HOST, settings.STUDIO_PORT)
+            self.introduce(home)
+            prepare()
+            connections.close_all()
+            Supervisor(home, programs(), say).run(answers, self.announce)
+
+    def introduce(self, home: Path) -> None:
+        database = f"SQLite {sqlite_version()}" if sqlite_version() else connection.display_name
+        say(f"Studio starts: data and logs in {home}, {database}.")
+        for note in preflight.notes(sqlite_version(), settings.STUDIO_SANDBOX):
+            say(note)
+
+    def announce(self) -> None:
+        self.stdout.write(f"Studio is ready: {address()}{sign_in_path()}")
+        self.stdout.flush()
+        connections.close_all()
+
+
+def say(text: str) -> None:
+    """Notes go to stderr: the link is the one line on stdout."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def sqlite_version() -> str:
+    return sqlite3.sqlite_version if connection.vendor == "sqlite" else ""
+
+
+# --- the data folder -----------------------------------------------------------------------------------------------
+
+
+def prepare() -> None:
+    call_command("migrate", interactive=False, verbosity=0)
+    collect_static()
+    create_first_account()
+    if "demo_project" in get_commands():
+        call_command("demo_project", verbosity=0)
+
+
+def collect_static() -> None:
+    """Only when a file changed: it takes seconds, and a second start should not."""
+    mark = settings.STUDIO_HOME / "static.sum"
+    current = static_sum()
+    if not mark.exists() or mark.read_text() != current or not settings.STATIC_ROOT.exists():
+        call_command("collectstatic", interactive=False, clear=True, verbosity=0)
+        mark.write_text(current)
+
+
+def static_sum() -> str:
+    digest = hashlib.sha256()
+    for finder in get_finders():
+        for name, storage in finder.list([]):
+            stat = os.stat(storage.path(name))
+            digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def create_first_account() -> None:
+    """`admin`, who has no password and comes in by the link."""
+    people = get_user_model()._default_manager
+    if not people.exists():
+        people.create_superuser("admin")
+
+
+def sign_in_path() -> str:
+    """The one-time link of the first account that may do everything."""
+    admin = get_user_model()._default_manager.filter(is_superuser=True, is_active=True).order_by("pk").first()
+    return (
+        f"{reverse('studio:sign-in')}?token={SignInLink.issue(admin)}" if admin else reverse("studio:sign-in")
+    )
+
+
+# --- the processes -------------------------------------------------------------------------------------------------
+
+
+def programs() -> list[Program]:
+    port = os.environ.get("STUDIO_DEMO_MODEL_PORT") or preflight.usable_port(
+        "127.0.0.1", settings.STUDIO_DEMO_MODEL_PORT
+    )
+    environment = {"STUDIO_DEMO_MODEL_PORT": str(port), "PYTHONUNBUFFERED": "1"}
+    web = [
+        sys.executable,
+        "-m",
+        "daphne",
+        "--verbosity",
+        "0",
+        "-b",
+        settings.STUDIO_HOST,
+        "-p",
+        str(settings.STUDIO_PORT),
+    ]
+    return [
+        Program("web", [*web, "studio.asgi:application"], environment),
+        *(cluster(name, environment) for name in (settings.LONG_JOBS, settings.SHORT_JOBS)),
+        Program("watchdog", [*MANAGE, "watchdog"], environment),
+        Program("demo_model", [*MANAGE, "demo_model"], environment, outlives_others=True),
+    ]
+
+
+def cluster(name: str, environment: dict[str, str]) -> Program:
+    return Program(name, [*MANAGE, "cluster", name], environment | {"Q_CLUSTER_NAME": name})
+
+
+def loopback() -> str:
+    """Where a server that listens on every address is reached from here."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.STUDIO_HOST, settings.STUDIO_HOST)
+
+
+def address() -> str:
+    """What a browser opens: no browser can open 0.0.0.0."""
+    return str(settings.STUDIO_URL).replace("//0.0.0.0:", "//127.0.0.1:")
+
+
+def answers() -> bool:
+    """Whether the web process serves requests."""
+    server = http.client.HTTPConnection(loopback(), settings.STUDIO_PORT, timeout=2)
+    try:
+        server.request("GET", "/healthz", headers={"Host": "127.0.0.1"})
+        return server.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        server.close()
