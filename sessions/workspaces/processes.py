@@ -71,7 +71,9 @@ def capture(
         for stream in kept:
             stream.close()
     none = _Kept(0, True)
-    stdout, stderr = (kept.get(stream, none) if stream else none for stream in (process.stdout, process.stderr))
+    stdout, stderr = (
+        kept.get(stream, none) if stream else none for stream in (process.stdout, process.stderr)
+    )
     return Completed(
         exit_code=None if timed_out else process.returncode,
         stdout=stdout.value(),

@@ -22,10 +22,23 @@ __all__ = ["Availability", "Completed", "Sandbox", "availability", "bwrap", "mar
 
 RUN_VARIABLE = "STUDIO_RUN"
 TOOLS = Path("/run/studio/bin")
-ISOLATION = (
-    "--unshare-user --cap-drop ALL --unshare-pid --unshare-ipc --unshare-cgroup-try --die-with-parent --new-session "
-    "--ro-bind / / --dev /dev --proc /proc"
-).split()
+ISOLATION = [
+    "--unshare-user",
+    "--cap-drop",
+    "ALL",
+    "--unshare-pid",
+    "--unshare-ipc",
+    "--unshare-cgroup-try",
+    "--die-with-parent",
+    "--new-session",
+    "--ro-bind",
+    "/",
+    "/",
+    "--dev",
+    "/dev",
+    "--proc",
+    "/proc",
+]
 IDENTITY = {"NAME": "Studio", "EMAIL": "studio@localhost"}
 
 Stream = int | IO[bytes] | None
@@ -58,14 +71,21 @@ def availability() -> Availability:
         return Availability(False, "Agents can be isolated on Linux only.")
     program = bwrap()
     if program is None:
-        return Availability(False, "bubblewrap is not installed, so agents cannot be isolated: install the package bubblewrap.")
+        return Availability(
+            False,
+            "bubblewrap is not installed, so agents cannot be isolated: install the package bubblewrap.",
+        )
     try:
-        tried = subprocess.run([program, *ISOLATION, "--", "true"], capture_output=True, timeout=20, check=False)
+        tried = subprocess.run(
+            [program, *ISOLATION, "--", "true"], capture_output=True, timeout=20, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return Availability(False, f"bubblewrap does not start here ({error}), so agents cannot be isolated.")
     if tried.returncode:
         reason = tried.stderr.decode(errors="replace").strip() or f"exit code {tried.returncode}"
-        return Availability(False, f"This machine does not allow namespaces ({reason}), so agents cannot be isolated.")
+        return Availability(
+            False, f"This machine does not allow namespaces ({reason}), so agents cannot be isolated."
+        )
     return Availability(True, f"Agents are isolated by bubblewrap ({program}).")
 
 
@@ -118,7 +138,11 @@ class Sandbox:
             "HOME": str(self.home),
             "TMPDIR": "/tmp" if self.enabled else str(self.home / ".studio/tmp"),
             "GIT_CEILING_DIRECTORIES": str(self.workspace.parent),
-            **{f"GIT_{role}_{part}": value for role in ("AUTHOR", "COMMITTER") for part, value in IDENTITY.items()},
+            **{
+                f"GIT_{role}_{part}": value
+                for role in ("AUTHOR", "COMMITTER")
+                for part, value in IDENTITY.items()
+            },
             **toolchains.variables(toolchains.roots(self._search_path())),
             **(extra or {}),
             ATTEMPT_VARIABLE: self.marker,
@@ -187,7 +211,13 @@ class Sandbox:
             )
         end = functools.partial(self._end, process, run)
         done = capture(
-            process, end, timeout=timeout, tick=tick, limit=max_output, head_only=head_only, on_output=on_output
+            process,
+            end,
+            timeout=timeout,
+            tick=tick,
+            limit=max_output,
+            head_only=head_only,
+            on_output=on_output,
         )
         if not self.enabled:
             _signal_group(process.pid)
@@ -230,10 +260,16 @@ class Sandbox:
             *self.readable,
         ]
         mounts = [(path, 0, ["--tmpfs", str(path)]) for path in covered]
-        for option, paths in (("--ro-bind", readable), ("--bind", [*self.writable, self.workspace, self.home])):
+        for option, paths in (
+            ("--ro-bind", readable),
+            ("--bind", [*self.writable, self.workspace, self.home]),
+        ):
             for path in paths:
                 if path.exists():
-                    mounts += [(place, 1, [option, str(path.resolve()), str(place)]) for place in _places(path, covered)]
+                    mounts += [
+                        (place, 1, [option, str(path.resolve()), str(place)])
+                        for place in _places(path, covered)
+                    ]
         if program := toolchains.ripgrep():
             mounts.append((TOOLS / "rg", 1, ["--ro-bind", str(program), str(TOOLS / "rg")]))
         mounts.sort(key=lambda mount: (len(mount[0].parts), mount[1]))

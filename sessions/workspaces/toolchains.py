@@ -10,13 +10,36 @@ from pathlib import Path
 from django.conf import settings
 
 # Below the home these are whole installations without credentials in them (unlike ~/.cargo, ~/.docker or ~/.fly).
-ROOTS = (
-    ".asdf .bun .deno .elan .ghcup .goenv .jenv .juliaup .nodenv .nvm .nix-profile .opam .pyenv .rbenv .rustup .rvm .sdkman .volta"
-).split()
+ROOTS = [
+    ".asdf",
+    ".bun",
+    ".deno",
+    ".elan",
+    ".ghcup",
+    ".goenv",
+    ".jenv",
+    ".juliaup",
+    ".nodenv",
+    ".nvm",
+    ".nix-profile",
+    ".opam",
+    ".pyenv",
+    ".rbenv",
+    ".rustup",
+    ".rvm",
+    ".sdkman",
+    ".volta",
+]
 # Programs in ~/.local/bin are links into these.
-LOCAL = "uv/python uv/tools pipx pnpm mise/installs fnm".split()
+LOCAL = ["uv/python", "uv/tools", "pipx", "pnpm", "mise/installs", "fnm"]
 # Tools that look for themselves in $HOME, which is another one in the sandbox.
-VARIABLES = {"RUSTUP_HOME": ".rustup", "PYENV_ROOT": ".pyenv", "NVM_DIR": ".nvm", "SDKMAN_DIR": ".sdkman", "VOLTA_HOME": ".volta"}
+VARIABLES = {
+    "RUSTUP_HOME": ".rustup",
+    "PYENV_ROOT": ".pyenv",
+    "NVM_DIR": ".nvm",
+    "SDKMAN_DIR": ".sdkman",
+    "VOLTA_HOME": ".volta",
+}
 SYSTEM = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
@@ -35,7 +58,11 @@ def search_path(denied: list[Path]) -> list[Path]:
     own = [settings.BASE_DIR, settings.STUDIO_HOME, *denied]
     if sys.prefix != sys.base_prefix:
         own.append(Path(sys.prefix))
-    entries = [Path(entry) for entry in [*os.environ.get("PATH", "").split(os.pathsep), *SYSTEM] if entry.startswith("/")]
+    entries = [
+        Path(entry)
+        for entry in [*os.environ.get("PATH", "").split(os.pathsep), *SYSTEM]
+        if entry.startswith("/")
+    ]
     return [
         entry
         for entry in dict.fromkeys(entries)
@@ -80,7 +107,9 @@ def variables(visible: list[Path]) -> dict[str, str]:
 def ripgrep() -> Path | None:
     """The system's ripgrep, else the one that was installed with Studio; the agent's search wants it."""
     installed = Path(sysconfig.get_path("scripts")) / "rg"
-    found = shutil.which("rg", path=os.pathsep.join(SYSTEM)) or (str(installed) if installed.is_file() else shutil.which("rg"))
+    found = shutil.which("rg", path=os.pathsep.join(SYSTEM)) or (
+        str(installed) if installed.is_file() else shutil.which("rg")
+    )
     return Path(found).resolve() if found else None
 
 

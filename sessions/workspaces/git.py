@@ -1,0 +1,302 @@
+"""The workspace of an attempt as an isolated clone, and what crosses from it into the person's repository.
+
+Whatever reads or writes the workspace runs inside its sandbox; the source's git sees only object ids and a pack that it checks.
+"""
+
+import hashlib
+import re
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sessions.workspaces import snapshot
+from sessions.workspaces.diff import Diff, compare, diff
+from sessions.workspaces.plumbing import (
+    GitError,
+    SourceGit,
+    WorkspaceGit,
+    broken,
+    checked,
+    committer,
+    is_ancestor,
+    resolve,
+)
+from sessions.workspaces.processes import Tick
+from sessions.workspaces.repository import Repository, inspect, target_tip
+from sessions.workspaces.sandbox import Sandbox
+from studio.errors import Conflict
+
+__all__ = ["Diff", "Repository", "Workspace", "diff", "inspect", "isolation"]
+
+KEY = re.compile(r"^[A-Z][A-Z0-9]*-[0-9]+-[0-9]+$")
+EXPORT_REF = "refs/studio/export"
+
+
+def isolation(
+    repository: Repository,
+    workspace: Path,
+    home: Path,
+    marker: str,
+    *,
+    readable: tuple[Path, ...] = (),
+    writable: tuple[Path, ...] = (),
+    enabled: bool = True,
+) -> Sandbox:
+    """The sandbox for a workspace of this repository: its object stores can be read, its checkouts and its .git cannot be seen."""
+    return Sandbox(
+        workspace=workspace,
+        home=home,
+        marker=marker,
+        readable=(*repository.objects, *readable),
+        writable=writable,
+        hidden=tuple(dict.fromkeys([*repository.checkouts, repository.git_dir])),
+        enabled=enabled,
+    )
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One attempt's clone at `path`, on the branch `studio/<key>`, of the repository `source`. It borrows the source's objects.
+
+    Long calls take a `tick`, called about every 0.1 s; what it raises stops the call and passes. All raise GitError: with the
+    code workspace_broken when the agent removed or replaced the clone's .git.
+    """
+
+    source: Path
+    path: Path
+    key: str
+    sandbox: Sandbox
+
+    def __post_init__(self) -> None:
+        if not KEY.match(self.key):
+            raise ValueError(f"not the key of an attempt: {self.key!r}")
+        if self.sandbox.workspace != self.path.resolve():
+            raise ValueError(f"the sandbox is made for {self.sandbox.workspace}, not for {self.path}")
+
+    @property
+    def branch(self) -> str:
+        return f"studio/{self.key}"
+
+    def exists(self) -> bool:
+        return self.path.is_dir()
+
+    def base(self) -> str:
+        """The commit that the attempt started from; empty before `create`."""
+        return resolve(self._source(), self._ref("base"))
+
+    def create(self, target_branch: str, tick: Tick | None = None) -> str:
+        """Make the clone at the tip of a branch and return that commit. Called again it finishes what a crash left, or does nothing.
+
+        The base is pinned in the source first: what is amended and pruned there later stays whole here. There is no remote.
+        """
+        base = self._pin(target_branch)
+        if self.exists():
+            return base
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        half_made = self.path.with_name(self.path.name + ".new")
+        _remove(half_made)
+        half_made.mkdir()
+        self._fill(half_made, base, target_branch, tick)
+        half_made.rename(self.path)
+        return base
+
+    def tree(self, tick: Tick | None = None) -> str:
+        """A hash of everything: HEAD, index, files and untracked files, but for ignored ones. The same state gives the same id."""
+        return snapshot.take(self._git(tick), self.base())
+
+    def restore(self, tree_oid: str, tick: Tick | None = None) -> None:
+        """Put everything back to what `tree` saw (ignored files stay as they are)."""
+        snapshot.put_back(self._git(tick), checked(tree_oid))
+
+    def commit(self, message: str, tick: Tick | None = None) -> str:
+        """Commit the whole working tree onto HEAD as Studio, without hooks; HEAD when there is nothing to commit."""
+        git = self._git(tick)
+        snapshot.unlock(git)
+        head = resolve(git, "HEAD")
+        if not head:  # the agent made a branch without a commit
+            git("symbolic-ref", "HEAD", f"refs/heads/{self.branch}")
+            git("update-ref", f"refs/heads/{self.branch}", self.base())
+        snapshot.stage_all(git)
+        if not git("diff-index", "--cached", "--name-only", "HEAD") and not self._is_merging(git):
+            return resolve(git, "HEAD")
+        git(
+            *("commit", "--quiet", "--no-verify", "--allow-empty", "--cleanup=verbatim", "-F", "-"),
+            input=message.replace("\0", "").encode(errors="replace"),
+            env=committer(),
+        )
+        return checked(resolve(git, "HEAD"))
+
+    def export(self, oid: str, tick: Tick | None = None) -> None:
+        """Bring a commit of the workspace into the source, as refs/studio/attempts/<key>.
+
+        The visible branch studio/<key> follows, unless it is checked out somewhere or someone else has moved it.
+        """
+        before = resolve(self._source(), self._ref("attempts"))
+        self._bring(checked(oid), self._ref("attempts"), tick)
+        self._move_branch(before, oid)
+
+    def diff(self, base: str = "", tick: Tick | None = None) -> Diff:
+        """Everything between `base` (a commit; the attempt's own by default) and the workspace as it is now."""
+        git = self._git(tick)
+        tree, left_out = snapshot.files(git)
+        found = compare(git, base or self.base(), tree)
+        found.left_out = left_out
+        return found
+
+    def remove(self, tick: Tick | None = None) -> str:
+        """Delete the workspace. Work in it that the source does not have is kept there first, as a ref under
+        refs/studio/recovery/<key>-, which is returned (empty when there was none); `restore` brings it back into a new workspace.
+
+        Fails closed: Conflict (workspace_broken) and nothing is deleted when its state cannot be read.
+        """
+        if not self.exists():
+            return ""
+        git = self._git(tick)
+        ref = "" if self._is_safe(git) else self._keep(git, tick)
+        _remove(self.path)
+        return ref
+
+    def _git(self, tick: Tick | None = None) -> WorkspaceGit:
+        if not self.exists():
+            raise GitError(f"The workspace {self.path} is gone.", code="workspace_missing")
+        return WorkspaceGit(self.sandbox, tick=tick)
+
+    def _source(self) -> SourceGit:
+        return SourceGit(self.source, timeout=120)
+
+    def _ref(self, kind: str) -> str:
+        return f"refs/studio/{kind}/{self.key}"
+
+    def _pin(self, target_branch: str) -> str:
+        source = self._source()
+        if pinned := resolve(source, self._ref("base")):
+            return pinned
+        tip = target_tip(source, target_branch)
+        source("update-ref", self._ref("base"), tip)
+        return tip
+
+    def _fill(self, folder: Path, base: str, target_branch: str, tick: Tick | None) -> None:
+        """What `git clone --shared` does, but all of it inside the sandbox, and without anything that points back to the source.
+
+        Of its refs only those whose commits the pinned base holds are taken over, so that none can break.
+        """
+        stores = (
+            SourceGit(self.source)("rev-parse", "--path-format=absolute", "--git-path", "objects")
+            .decode()
+            .removesuffix("\n")
+        )
+        object_format = SourceGit(self.source)("rev-parse", "--show-object-format").decode().strip()
+        git = WorkspaceGit(replace(self.sandbox, workspace=folder), tick=tick)
+        git(
+            "init",
+            "--quiet",
+            "--template=",
+            f"--object-format={object_format}",
+            f"--initial-branch={self.branch}",
+        )
+        (folder / ".git/objects/info").mkdir(exist_ok=True)
+        (folder / ".git/objects/info/alternates").write_text(f"{Path(stores).resolve()}\n")
+        refs = {f"refs/heads/{self.branch}": base, f"refs/heads/{target_branch}": base, **self._tags(base)}
+        git(
+            "update-ref",
+            "--stdin",
+            input="".join(f"create {ref} {oid}\n" for ref, oid in refs.items()).encode(),
+        )
+        git("reset", "--quiet", "--hard", base)
+
+    def _tags(self, base: str) -> dict[str, str]:
+        """The tags below the base, as plain ones: versions are often told from them."""
+        listing = self._source()(
+            "for-each-ref",
+            f"--merged={base}",
+            "--format=%(refname) %(objectname) %(*objectname)",
+            "refs/tags",
+        )
+        lines = [line.split(" ") for line in listing.decode().splitlines()]
+        return {name: peeled or oid for name, oid, peeled in lines}
+
+    def _is_merging(self, git: WorkspaceGit) -> bool:
+        return bool(resolve(git, "MERGE_HEAD"))
+
+    def _bring(self, oid: str, ref: str, tick: Tick | None) -> None:
+        """Let the source have a commit with all that it needs, checked on its way in, under `ref`."""
+        source, base = self._source(), self.base()
+        if resolve(source, oid) and is_ancestor(source, oid, base):
+            source("update-ref", ref, oid)
+            return
+        git = self._git(tick)
+        git("update-ref", EXPORT_REF, oid)
+        with tempfile.NamedTemporaryFile(prefix="studio-", suffix=".bundle") as bundle:
+            git("bundle", "create", "--quiet", "-", EXPORT_REF, f"^{base}", into=bundle.file)
+            bundle.flush()
+            source(
+                *("-c", "fetch.fsckObjects=true", "-c", "fetch.unpackLimit=1"),
+                *(
+                    "fetch",
+                    "--quiet",
+                    "--no-tags",
+                    "--no-write-fetch-head",
+                    "--no-auto-maintenance",
+                    "--no-recurse-submodules",
+                ),
+                *("--no-prune", "--refmap=", bundle.name, f"+{EXPORT_REF}:{ref}"),
+            )
+        if resolve(source, ref) != oid:
+            raise GitError(f"The work of {self.key} did not arrive whole in {self.source}.")
+
+    def _move_branch(self, before: str, oid: str) -> None:
+        """`before` is what the last export brought: a branch that stands elsewhere was moved by a person, and is theirs."""
+        source = self._source()
+        now = resolve(source, f"refs/heads/{self.branch}")
+        if now == oid or now not in ("", before):
+            return
+        try:
+            source("branch", "--force", "--no-track", "--end-of-options", self.branch, oid)
+        except GitError:
+            pass  # checked out somewhere, or a branch named "studio" stands in the way: the ref has the work
+
+    def _is_safe(self, git: WorkspaceGit) -> bool:
+        """Whether the source has all of it: no change in the files, and every branch is contained in what was exported or in the base."""
+        source = self._source()
+        known = [oid for oid in (resolve(source, self._ref("attempts")), self.base()) if oid]
+        head = resolve(git, "HEAD")
+        tips = {head, *snapshot.tips(git)}
+        tree, left_out = snapshot.files(git)
+        clean = bool(head) and not left_out and tree == git("rev-parse", f"{head}^{{tree}}").decode().strip()
+        return clean and all(
+            any(resolve(source, tip) and is_ancestor(source, tip, oid) for oid in known) for tip in tips
+        )
+
+    def _keep(self, git: WorkspaceGit, tick: Tick | None) -> str:
+        tree, left_out = snapshot.files(git)
+        if left_out:
+            raise Conflict(
+                f"The workspace {self.path} holds repositories of its own ({', '.join(left_out[:5])}). Move them away, then remove it.",
+                code="workspace_nested",
+            )
+        kept = snapshot.take(git, self.base(), with_branches=True)
+        name = hashlib.sha256(f"{kept}{tree}".encode()).hexdigest()[:8]
+        ref = f"{self._ref('recovery')}-{time.strftime('%Y%m%d', time.gmtime())}-{name}"
+        self._bring(kept, ref, tick)
+        return ref
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder of Studio's, never through a link, also where the agent took the rights on its folders away."""
+    if folder.is_symlink():
+        raise broken(folder)
+
+    def allow(function: object, path: str, error: object) -> None:
+        Path(path).parent.chmod(0o700)
+        if Path(path).is_dir() and not Path(path).is_symlink():
+            Path(path).chmod(0o700)
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            Path(path).unlink(missing_ok=True)
+
+    if folder.exists():
+        shutil.rmtree(folder, onerror=allow)
+    if folder.exists():
+        raise GitError(f"The folder {folder} could not be deleted whole.", code="workspace_not_removed")

@@ -1,0 +1,264 @@
+"""Landing an attempt's work on a branch of a person's repository, without ever dirtying their checkout."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sessions.workspaces.plumbing import GitError, SourceGit, checked, committer, is_ancestor, resolve
+from sessions.workspaces.repository import target_tip
+from studio.errors import Conflict
+
+TRIES = 3
+UNFINISHED = {
+    "MERGE_HEAD": "a merge",
+    "CHERRY_PICK_HEAD": "a cherry-pick",
+    "REVERT_HEAD": "a revert",
+    "rebase-merge": "a rebase",
+    "rebase-apply": "a rebase",
+    "BISECT_LOG": "a bisect",
+}
+
+
+@dataclass(frozen=True)
+class MergeResult:
+    """What the target branch stands on now. `strategy`: merged anew, or contained already (nothing was done)."""
+
+    oid: str
+    strategy: Literal["merge", "already_contained"]
+
+
+@dataclass(frozen=True)
+class _Checkout:
+    path: Path
+    branch: str
+
+
+def merge(
+    source: Path,
+    head_oid: str,
+    target_branch: str,
+    message: str,
+    author: tuple[str, str],
+    *,
+    timeout: float = 30,
+) -> MergeResult:
+    """Merge a commit into a branch; `author` is name and email of the person who merges.
+
+    Where the branch is checked out, the person's own `git merge` moves it there, with their hooks. Conflict with one of the codes
+    merge_conflict (`files`), checkout_dirty, checkout_busy, untracked_collision (`files`), unrelated_histories, target_moved,
+    merge_refused, git_timeout; where it can be landed by hand `command` says how. Invalid for an unknown branch. Each git command has
+    `timeout` seconds. Calling it again after a crash is safe: what is contained is not merged again.
+    """
+    git = SourceGit(source, timeout=timeout)
+    for _ in range(TRIES):
+        target = target_tip(git, target_branch)
+        if is_ancestor(git, checked(head_oid), target):
+            return MergeResult(target, "already_contained")
+        merged = _commit(git, target, head_oid, message, author)
+        if _land(git, target_branch, target, merged, head_oid):
+            return MergeResult(merged, "merge")
+    raise Conflict(
+        f"The branch {target_branch} kept moving while it was merged into. Try again.", code="target_moved"
+    )
+
+
+def _commit(git: SourceGit, target: str, head: str, message: str, author: tuple[str, str]) -> str:
+    """The merge commit, made without any checkout."""
+    tree = _merged_tree(git, target, head)
+    name, email = (
+        "".join(char for char in word if char.isprintable() and char not in "<>").strip() for word in author
+    )
+    made = git(
+        *("commit-tree", tree, "-p", target, "-p", head, "-F", "-"),
+        input=message.replace("\0", "").encode(errors="replace"),
+        env=committer(name or "Studio", email or "studio@localhost"),
+    )
+    return checked(made.decode().strip())
+
+
+def _merged_tree(git: SourceGit, target: str, head: str) -> str:
+    try:
+        words = git(
+            "merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", target, head, ok=(0, 1)
+        )
+    except GitError as error:
+        if "unrelated histories" in error.stderr:
+            message = "This work has no history in common with the branch, so it cannot be merged."
+            raise Conflict(message, code="unrelated_histories") from error
+        raise
+    tree, *files = [word.decode(errors="backslashreplace") for word in words.split(b"\0") if word]
+    if files:
+        files = sorted(set(files))
+        raise Conflict(
+            f"The branch has changed the same lines in {', '.join(files[:5])}{' and others' if len(files) > 5 else ''}.",
+            code="merge_conflict",
+            files=files,
+        )
+    return checked(tree.strip())
+
+
+def _land(git: SourceGit, branch: str, target: str, merged: str, head: str) -> bool:
+    """False when the branch moved meanwhile."""
+    checkouts = [checkout for checkout in _checkouts(git) if checkout.branch == branch]
+    if len(checkouts) > 1:
+        raise _busy(checkouts[1].path, head, f"{branch} is checked out in more than one folder")
+    if checkouts:
+        return _land_in_checkout(git, checkouts[0].path, branch, target, merged, head)
+    try:
+        git("update-ref", "-m", "merge by Studio", f"refs/heads/{branch}", merged, target)
+    except GitError:
+        if resolve(git, f"refs/heads/{branch}") != target:
+            return False
+        raise
+    return True
+
+
+def _checkouts(git: SourceGit) -> list[_Checkout]:
+    """The working trees that are on a branch, also while they rebase or bisect it. A bare repository has none."""
+    found = []
+    for entry in git("worktree", "list", "--porcelain", "-z").decode(errors="surrogateescape").split("\0\0"):
+        lines = {line.partition(" ")[0]: line.partition(" ")[2] for line in entry.split("\0") if line}
+        if "bare" in lines or "prunable" in lines or not lines:
+            continue
+        path = Path(lines["worktree"])
+        branch = lines.get("branch", "") or _interrupted_branch(SourceGit(path, timeout=git.timeout))
+        found.append(_Checkout(path, branch.removeprefix("refs/heads/")))
+    return found
+
+
+def _interrupted_branch(git: SourceGit) -> str:
+    """The branch that an unfinished rebase or bisect in this working tree will go back to."""
+    folder = _git_dir(git)
+    for name in ("rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START"):
+        if (folder / name).is_file():
+            return (folder / name).read_text(errors="replace").strip()
+    return ""
+
+
+def _git_dir(git: SourceGit) -> Path:
+    return Path(git("rev-parse", "--absolute-git-dir").decode(errors="surrogateescape").removesuffix("\n"))
+
+
+def _land_in_checkout(git: SourceGit, path: Path, branch: str, target: str, merged: str, head: str) -> bool:
+    here = SourceGit(path, timeout=git.timeout)
+    _refuse_unfinished(here, head)
+    _refuse_changes(here, head)
+    added = _added(here, target, merged)
+    _refuse_collisions(here, added, head)
+    options = (
+        "--ff-only",
+        "--no-overwrite-ignore",
+        "--no-autostash",
+        "--no-verify-signatures",
+        "--no-stat",
+        "--quiet",
+    )
+    try:
+        SourceGit(path, timeout=git.timeout, hooks=True)("merge", *options, merged)
+    except GitError as error:
+        now = resolve(git, f"refs/heads/{branch}")
+        if now == merged:  # it has landed; what failed or took too long came after, as a hook
+            return True
+        if now != target:
+            return False
+        if error.code == "git_timeout":
+            _put_back(here, target, merged, added)
+        raise Conflict(
+            f"Git refused to merge in {path}: {error.stderr or error.message}",
+            code="git_timeout" if error.code == "git_timeout" else "merge_refused",
+            command=_command(path, head),
+        ) from error
+    return resolve(git, f"refs/heads/{branch}") == merged
+
+
+def _refuse_unfinished(here: SourceGit, head: str) -> None:
+    folder = _git_dir(here)
+    if (folder / "index.lock").exists():
+        raise _busy(here.path, head, "another git command is at work there, or left its index.lock behind")
+    for name, noun in UNFINISHED.items():
+        if (folder / name).exists():
+            raise _busy(here.path, head, f"{noun} is unfinished there")
+
+
+def _busy(path: Path, head: str, why: str) -> Conflict:
+    return Conflict(
+        f"Studio does not merge in {path}: {why}. Finish it, then merge here or by hand.",
+        code="checkout_busy",
+        command=_command(path, head),
+    )
+
+
+def _refuse_changes(here: SourceGit, head: str) -> None:
+    changed = here(
+        "status", "--porcelain=v1", "-z", "--untracked-files=no", "--no-renames", "--ignore-submodules=none"
+    )
+    files = [entry[3:].decode(errors="backslashreplace") for entry in changed.split(b"\0") if entry]
+    if files:
+        raise Conflict(
+            f"The branch is checked out in {here.path}, with changes that are not committed "
+            f"({', '.join(files[:5])}{' and others' if len(files) > 5 else ''}). Commit or stash them, then merge here or by hand.",
+            code="checkout_dirty",
+            files=files,
+            command=_command(here.path, head),
+        )
+
+
+def _added(here: SourceGit, target: str, merged: str) -> list[str]:
+    listing = here("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=A", target, merged)
+    return [name.decode(errors="surrogateescape") for name in listing.split(b"\0") if name]
+
+
+def _refuse_collisions(here: SourceGit, added: list[str], head: str) -> None:
+    """git itself would write over files that are ignored."""
+    files = sorted({name for path in added for name in _in_the_way(here, path)})
+    if files:
+        shown = [file.encode(errors="surrogateescape").decode(errors="backslashreplace") for file in files]
+        raise Conflict(
+            f"The merge would write over files in {here.path} that are not in Git: "
+            f"{', '.join(shown[:5])}{' and others' if len(files) > 5 else ''}. Move them away, then merge here or by hand.",
+            code="untracked_collision",
+            files=shown,
+            command=_command(here.path, head),
+        )
+
+
+def _in_the_way(here: SourceGit, added: str) -> list[str]:
+    """What stands, unknown to git, where a file is to be made: the file, its contents if it is a folder, or a file for one of its folders."""
+    place = here.path / added
+    for parent in [*reversed(place.relative_to(here.path).parents[:-1]), Path(added)]:
+        found = here.path / parent
+        if not found.is_symlink() and found.is_dir() and parent != Path(added):
+            continue
+        if not (found.is_symlink() or found.exists()):
+            return []
+        listing = here("--literal-pathspecs", "ls-files", "--others", "-z", "--", str(parent))
+        return [name.decode(errors="surrogateescape") for name in listing.split(b"\0") if name]
+    return []
+
+
+def _put_back(here: SourceGit, target: str, merged: str, added: list[str]) -> None:
+    """Undo a merge that was stopped half-way: only the files that it changes, in a checkout that had no changes before."""
+    (_git_dir(here) / "index.lock").unlink(
+        missing_ok=True
+    )  # of the merge that was just ended; there was none before
+    here("read-tree", "--reset", target)
+    changed = here(
+        "diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=MDT", target, merged
+    )
+    here("checkout-index", "--force", "--quiet", "-z", "--stdin", input=changed)
+    here("update-index", "--refresh", "-q", ok=(0, 1))
+    for name in added:
+        place = here.path / name
+        if place.is_dir() and not place.is_symlink():
+            continue
+        place.unlink(missing_ok=True)
+        for parent in place.relative_to(here.path).parents[:-1]:
+            try:
+                (here.path / parent).rmdir()
+            except OSError:
+                break
+
+
+def _command(path: Path, head: str) -> str:
+    return f"git -C {shlex.quote(str(path))} merge {head}"

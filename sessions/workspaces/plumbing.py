@@ -1,0 +1,268 @@
+"""Git as Studio calls it: on a person's repository directly, on a workspace only inside its sandbox."""
+
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import IO, Protocol
+
+from sessions.workspaces.processes import Completed, Tick, capture
+from sessions.workspaces.sandbox import IDENTITY, Sandbox
+from studio.errors import Conflict
+
+LIMIT = 64_000_000
+# Nothing that a configuration names is to run, and nothing is to go on in the background.
+QUIET = (
+    *("-c", "core.fsmonitor=false", "-c", "core.pager=cat", "-c", "diff.external=", "-c", "core.editor=true"),
+    *(
+        "-c",
+        "commit.gpgSign=false",
+        "-c",
+        "tag.gpgSign=false",
+        "-c",
+        "log.showSignature=false",
+        "-c",
+        "credential.helper=",
+    ),
+    *(
+        "-c",
+        "gc.auto=0",
+        "-c",
+        "maintenance.auto=false",
+        "-c",
+        "core.quotePath=true",
+        "-c",
+        "submodule.recurse=false",
+    ),
+    *(
+        "-c",
+        "core.filesRefLockTimeout=5000",
+        "-c",
+        "core.packedRefsTimeout=5000",
+        "-c",
+        "protocol.ext.allow=never",
+    ),
+)
+NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
+# An agent could make the index lie about what has changed.
+HONEST = (
+    "-c",
+    "core.untrackedCache=false",
+    "-c",
+    "core.trustctime=true",
+    "-c",
+    "core.checkStat=default",
+    "-c",
+    "core.excludesFile=/dev/null",
+)
+PLAIN = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_ASKPASS": "true",
+    "SSH_ASKPASS": "true",
+    "LC_ALL": "C.UTF-8",
+}
+SECRETS = re.compile(r"^(GIT_|STUDIO_|DJANGO_|DATABASE_URL$|REDIS_URL$)")
+OID = re.compile(r"^([0-9a-f]{40}|[0-9a-f]{64})$")
+
+
+class GitError(Conflict):
+    """git refused or took too long (`code` git_failed or git_timeout). `exit_code` and `stderr` are git's."""
+
+    code = "git_failed"
+
+    def __init__(
+        self, message: str, *, code: str = "", exit_code: int | None = None, stderr: str = ""
+    ) -> None:
+        super().__init__(message, code=code)
+        self.exit_code = exit_code
+        self.stderr = stderr
+
+
+class Git(Protocol):
+    """Runs one git command and gives its output; see `SourceGit` and `WorkspaceGit`."""
+
+    def __call__(
+        self,
+        *args: str,
+        input: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        ok: tuple[int, ...] = (0,),
+        limit: int = LIMIT,
+        head_only: bool = False,
+        into: IO[bytes] | None = None,
+    ) -> bytes:
+        """`ok` are the exit codes that count as success. More than `limit` bytes of output is an error, or cut with `head_only`."""
+        ...
+
+
+class SourceGit:
+    """git on a person's repository, with their configuration; their hooks run only with `hooks`."""
+
+    def __init__(self, path: Path, *, timeout: float = 30, hooks: bool = False) -> None:
+        self.path = path
+        self.timeout = timeout
+        self.hooks = hooks
+
+    def __call__(
+        self,
+        *args: str,
+        input: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        ok: tuple[int, ...] = (0,),
+        limit: int = LIMIT,
+        head_only: bool = False,
+        into: IO[bytes] | None = None,
+    ) -> bytes:
+        with tempfile.TemporaryFile() as source:
+            source.write(input or b"")
+            source.seek(0)
+            process = subprocess.Popen(
+                ["git", "-C", str(self.path), *QUIET, *(() if self.hooks else NO_HOOKS), *args],
+                env={**_environment(), **PLAIN, **(env or {})},
+                stdin=source,
+                stdout=into or subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        done = capture(
+            process, partial(_end, process), timeout=self.timeout, limit=limit, head_only=head_only
+        )
+        return _answer(args, done, ok, head_only)
+
+
+class WorkspaceGit:
+    """git on a workspace: inside its sandbox, without network, told where the repository is instead of looking for it.
+
+    GitError with the code workspace_broken where the workspace has no repository of its own (any more).
+    """
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        *,
+        tick: Tick | None = None,
+        timeout: float = 600,
+        config: tuple[str, ...] = (),
+    ) -> None:
+        self.sandbox = sandbox
+        self.folder = sandbox.workspace / ".git"
+        self.tick = tick
+        self.timeout = timeout
+        self.config = config
+
+    def __call__(
+        self,
+        *args: str,
+        input: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        ok: tuple[int, ...] = (0,),
+        limit: int = LIMIT,
+        head_only: bool = False,
+        into: IO[bytes] | None = None,
+    ) -> bytes:
+        if args[0] != "init" and (self.folder.is_symlink() or not self.folder.is_dir()):
+            raise broken(self.sandbox.workspace)
+        done = self.sandbox.run(
+            ["git", *QUIET, *NO_HOOKS, *HONEST, *self.config, *args],
+            timeout=self.timeout,
+            tick=self.tick,
+            env={**self._environment(), **(env or {})},
+            input=input,
+            max_output=limit,
+            head_only=head_only,
+            separate=True,
+            stdout=into,
+        )
+        if done.exit_code == 128 and b"not a git repository" in done.stderr:
+            raise broken(self.sandbox.workspace)
+        return _answer(args, done, ok, head_only)
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **PLAIN,
+            "GIT_DIR": str(self.folder),
+            "GIT_WORK_TREE": str(self.sandbox.workspace),
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_GRAFT_FILE": "/dev/null",
+        }
+
+
+def broken(workspace: Path) -> GitError:
+    return GitError(
+        f"The workspace {workspace} has no repository of its own any more: its .git was removed or replaced.",
+        code="workspace_broken",
+    )
+
+
+def committer(name: str = IDENTITY["NAME"], email: str = IDENTITY["EMAIL"]) -> dict[str, str]:
+    """The environment that makes git sign as this author, and as Studio for the committing."""
+    return {
+        "GIT_AUTHOR_NAME": name,
+        "GIT_AUTHOR_EMAIL": email,
+        "GIT_COMMITTER_NAME": IDENTITY["NAME"],
+        "GIT_COMMITTER_EMAIL": IDENTITY["EMAIL"],
+    }
+
+
+def resolve(git: Git, name: str) -> str:
+    """The commit that a full ref name or an object id means, as an object id; empty when there is none."""
+    found = (
+        git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", ok=(0, 1, 128))
+        .decode()
+        .strip()
+    )
+    return found if OID.match(found) else ""
+
+
+def is_ancestor(git: Git, older: str, newer: str) -> bool:
+    """Whether all of `older` (an object id) is contained in `newer`."""
+    try:
+        git("merge-base", "--is-ancestor", checked(older), checked(newer))
+    except GitError as error:
+        if error.exit_code == 1:
+            return False
+        raise
+    return True
+
+
+def checked(oid: str) -> str:
+    """The object id itself; ValueError for anything else, so that no name or option passes as one."""
+    if not OID.match(oid):
+        raise ValueError(f"not an object id: {oid!r}")
+    return oid
+
+
+def _answer(args: tuple[str, ...], done: Completed, ok: tuple[int, ...], head_only: bool) -> bytes:
+    words = next((word for word in args if not word.startswith("-")), "")
+    if done.timed_out:
+        raise GitError(
+            f"git {words} took longer than {done.seconds:.0f} seconds and was stopped.", code="git_timeout"
+        )
+    if done.exit_code not in ok:
+        stderr = done.stderr.decode(errors="replace").strip()
+        raise GitError(
+            f"git {words} failed: {stderr or f'exit code {done.exit_code}'}",
+            exit_code=done.exit_code,
+            stderr=stderr,
+        )
+    if done.cut and not head_only:
+        raise GitError(f"git {words} wrote more than Studio reads.", exit_code=done.exit_code)
+    return done.stdout
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not SECRETS.match(name)}
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """The whole group: git's own helpers, filters and hooks are in it."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+    process.wait(10)
