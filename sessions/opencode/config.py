@@ -1,0 +1,161 @@
+"""The configuration and the environment of one OpenCode server: its agents, what they may do, and what is switched off."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sessions.opencode.provider import Provider
+
+Json = dict[str, Any]
+Rules = dict[str, Any]
+
+PLAN_AGENT, BUILD_AGENT, REVIEW_AGENT = "studio-plan", "studio-build", "studio-review"
+PROMPTS = Path(__file__).parent / "prompts"
+ANSWER_TIMEOUT = (
+    180_000  # milliseconds that a provider may take to start its answer, or between two pieces of it
+)
+
+READING_COMMANDS = (
+    "git diff*",
+    "git log*",
+    "git show*",
+    "git status*",
+    "git blame*",
+    "git grep*",
+    "git ls-files*",
+    "ls*",
+    "pwd",
+    "cat *",
+    "head *",
+    "tail *",
+    "wc *",
+    "grep *",
+    "rg *",
+)
+# Ways in which a reading command writes or runs something. Rules are matched against the text of each command; the last match wins.
+WRITING_OPTIONS = (
+    "*>*",
+    "*--output*",
+    "*--ext-diff*",
+    "*--textconv*",
+    "*--pre*",
+    "*--open-files-in-pager*",
+    "git grep*-O*",
+)
+
+
+def build(
+    provider: Provider,
+    *,
+    workspace: Path,
+    data: Path,
+    allow_questions: bool = False,
+    is_trusted: bool = False,
+    rules: Rules | None = None,
+) -> Json:
+    """The content of the configuration file.
+
+    `workspace` and `data` are paths as the server sees them, `rules` are more permission rules for the builder (a person's answers),
+    and `is_trusted` says that the project's own configuration is read too.
+    """
+    config: Json = {
+        "$schema": "https://opencode.ai/config.json",
+        "autoupdate": False,
+        "share": "disabled",
+        "snapshot": False,
+        "lsp": False,
+        "formatter": False,
+        "default_agent": BUILD_AGENT,
+        "disabled_providers": ["opencode"],
+        **patient(provider.config),
+        "permission": everyones_rules(data),
+        "agent": {
+            PLAN_AGENT: agent("Reads the project and writes a plan", "plan", reader_rules()),
+            REVIEW_AGENT: agent("Reads a change and gives a verdict", "review", reader_rules()),
+            BUILD_AGENT: agent("Does a task", "build", builder_rules(allow_questions, rules or {})),
+        },
+    }
+    if provider.model:
+        config["model"] = provider.model
+        config.setdefault("small_model", provider.model)
+    if not is_trusted and (workspace / "AGENTS.md").is_file():
+        # The switch that leaves the project's configuration out leaves this file out as well.
+        config["instructions"] = [str(workspace / "AGENTS.md")]
+    return config
+
+
+def environment(
+    provider: Provider, *, data: Path, config_file: Path, password: str, is_trusted: bool = False
+) -> dict[str, str]:
+    """The variables of the server: where its data lies, what is off, and what the provider needs. PATH and LANG come from the launcher."""
+    switches = {
+        "OPENCODE_DISABLE_AUTOUPDATE": "1",
+        "OPENCODE_DISABLE_SHARE": "1",
+        "OPENCODE_DISABLE_MODELS_FETCH": "1",
+        "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
+        "OPENCODE_DISABLE_DEFAULT_PLUGINS": "1",
+        "OPENCODE_DISABLE_CLAUDE_CODE": "1",
+        "OPENCODE_DISABLE_EXTERNAL_SKILLS": "1",
+    }
+    if not is_trusted:
+        switches["OPENCODE_DISABLE_PROJECT_CONFIG"] = "1"
+    return {
+        **provider.environment,
+        "HOME": str(data / "home"),
+        "XDG_DATA_HOME": str(data / "data"),
+        "XDG_CONFIG_HOME": str(data / "config"),
+        "XDG_CACHE_HOME": str(data / "cache"),
+        "XDG_STATE_HOME": str(data / "state"),
+        "OPENCODE_CONFIG": str(config_file),
+        "OPENCODE_SERVER_PASSWORD": password,
+        **switches,
+    }
+
+
+def agent(description: str, prompt: str, permission: Rules) -> Json:
+    """One agent. Its prompt replaces OpenCode's own."""
+    text = (PROMPTS / f"{prompt}.md").read_text()
+    return {"mode": "primary", "description": description, "prompt": text, "permission": permission}
+
+
+def everyones_rules(data: Path) -> Rules:
+    """What holds for every agent, sub-agents too (they get no rules of a session). No rule may end in "ask": nobody would answer."""
+    kept_output = str(data / "data" / "opencode" / "tool-output" / "*")
+    return {
+        "external_directory": {"*": "deny", "/tmp/*": "allow", kept_output: "allow"},
+        "doom_loop": "deny",
+        "question": "deny",
+        "read": {"*": "allow", "*.env": "deny", "*.env.*": "deny", "*.env.example": "allow"},
+    }
+
+
+def reader_rules() -> Rules:
+    """An agent that reads: no edit, no sub-agent (it could edit), no way out, and a shell for looking around."""
+    shell = {
+        "*": "deny",
+        **dict.fromkeys(READING_COMMANDS, "allow"),
+        **dict.fromkeys(WRITING_OPTIONS, "deny"),
+    }
+    return {
+        "edit": "deny",
+        "bash": shell,
+        "task": "deny",
+        "webfetch": "deny",
+        "websearch": "deny",
+        "question": "deny",
+    }
+
+
+def builder_rules(allow_questions: bool, more: Rules) -> Rules:
+    """The implementer: edits and runs within its workspace; what people answered before comes last and so wins."""
+    return {"edit": "allow", "bash": "allow", "question": "allow" if allow_questions else "deny", **more}
+
+
+def patient(config: Mapping[str, Any]) -> Json:
+    """The provider's part of the configuration, with a limit on how long a provider may keep silent (OpenCode's own is 6 times 300 s)."""
+    limits = {"headerTimeout": ANSWER_TIMEOUT, "chunkTimeout": ANSWER_TIMEOUT}
+    providers = {
+        name: {**each, "options": {**limits, **each.get("options", {})}}
+        for name, each in config.get("provider", {}).items()
+    }
+    return {**config, "provider": providers}
