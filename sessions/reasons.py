@@ -26,6 +26,7 @@ class Reason(models.TextChoices):
     CONTENT_FILTER = "content_filter", "The provider filtered the model's answer"
     STALLED = "stalled", "Nothing happened for too long"
     DEADLINE = "deadline", "It ran longer than a session may"
+    ABORTED = "aborted", "The run was cut off in the middle of an answer"
     REJECTED = "rejected", "A refused permission ended the run"
     EMPTY_ANSWER = "empty_answer", "The agent ended without an answer"
     NO_CHANGE = "no_change", "The agent ended without changing anything"
@@ -67,6 +68,7 @@ ADVICE: dict[Reason, Advice] = {
     Reason.CONTENT_FILTER: Advice("Rephrase the task, then retry."),
     Reason.STALLED: Advice("Check that the provider answers, then retry: the conversation is kept."),
     Reason.DEADLINE: Advice("Split the task, or allow longer sessions, then retry."),
+    Reason.ABORTED: Advice("Retry: the conversation and the workspace are kept."),
     Reason.REJECTED: Advice("Retry, or change the task so that it does not need that."),
     Reason.EMPTY_ANSWER: Advice("Retry; a clearer task helps."),
     Reason.NO_CHANGE: Advice("Make the task clearer, then retry, or mark it done if nothing was to do."),

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import socket
 import sys
 from pathlib import Path
 
@@ -41,6 +42,7 @@ STUDIO_HOST = os.environ.get("STUDIO_HOST", "") or "127.0.0.1"
 STUDIO_PORT = int(env_number("STUDIO_PORT", 8000))
 STUDIO_URL = (os.environ.get("STUDIO_URL", "") or f"http://{STUDIO_HOST}:{STUDIO_PORT}").rstrip("/")
 STUDIO_CONCURRENCY = int(env_number("STUDIO_CONCURRENCY", 4))
+STUDIO_RUNNER = os.environ.get("STUDIO_RUNNER", "") or socket.gethostname()
 STUDIO_SANDBOX = env_bool("STUDIO_SANDBOX", True)
 STUDIO_SYNC = env_bool("STUDIO_SYNC")
 STUDIO_DEMO_MODEL_PORT = int(env_number("STUDIO_DEMO_MODEL_PORT", 8041))
@@ -55,6 +57,7 @@ STUDIO_LEASE_SECONDS = env_number("STUDIO_LEASE_SECONDS", 45)
 STUDIO_REAP_SECONDS = env_number("STUDIO_REAP_SECONDS", 5)
 STUDIO_START_SECONDS = env_number("STUDIO_START_SECONDS", 120)
 STUDIO_PROGRESS_SECONDS = env_number("STUDIO_PROGRESS_SECONDS", 600)
+STUDIO_RETRY_SECONDS = env_number("STUDIO_RETRY_SECONDS", 180)
 STUDIO_SESSION_SECONDS = env_number("STUDIO_SESSION_SECONDS", 4 * 3600)
 STUDIO_REQUEST_SECONDS = env_number("STUDIO_REQUEST_SECONDS", 300)
 

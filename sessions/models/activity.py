@@ -16,8 +16,11 @@ class Activity(models.Model):
         PATCH = "patch", "Patch"
         STEP = "step", "Step"
         FILE = "file", "File"
+        COMPACTION = "compaction", "Compaction"
+        AGENT = "agent", "Agent"
+        SUBTASK = "subtask", "Subtask"
+        RETRY = "retry", "Retry"
         ERROR = "error", "Error"
-        OTHER = "other", "Other"
 
     session = models.ForeignKey("agent_sessions.Session", on_delete=models.CASCADE, related_name="activity")
     seq = models.PositiveIntegerField()

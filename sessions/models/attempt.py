@@ -7,12 +7,15 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from sessions.models.session import LIVE, Phase, Session
+from sessions.reasons import Reason
 from studio import queue
 from tasks.lifecycle import Status
 from tasks.models import Task
 
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
+
+POISONED = (Reason.CONTEXT_OVERFLOW, Reason.PROVIDER_REFUSED, Reason.MALFORMED_ANSWER)  # would fail again as they stand
 
 
 class Lease(models.TextChoices):
@@ -108,6 +111,9 @@ class Attempt(models.Model):
 
         `again` repeats the phase with the inputs of its last session, in the same conversation.
         """
+        # The update comes first: it holds the row, so that a worker that is leaving sees the new session or has left.
+        Attempt.objects.filter(pk=self.pk).update(phase=phase)
+        self.phase = phase
         last = self.sessions.filter(phase=phase).order_by("-pk").first()
         if again and last is not None:
             inputs = last.inputs
@@ -118,8 +124,6 @@ class Attempt(models.Model):
             resumes=last if again else None,
             opencode_session_id=self._conversation(phase, last if again else None),
         )
-        Attempt.objects.filter(pk=self.pk).update(phase=phase)
-        self.phase = phase
         if not Attempt.objects.filter(pk=self.pk, lease=Lease.CLAIMED).exists():
             self.offer()
         self.task.note("session.queued", by=by, session_id=session.pk, phase=phase)
@@ -128,7 +132,7 @@ class Attempt(models.Model):
     def _conversation(self, phase: str, last: Session | None) -> str:
         """The OpenCode conversation to go on in; empty for a new one. Reviews start afresh, so that none judges itself."""
         if last is not None:
-            return last.opencode_session_id
+            return "" if last.reason in POISONED else last.opencode_session_id
         kin = {Phase.PLANNING: [Phase.PLANNING], Phase.FIX: [Phase.IMPLEMENTATION, Phase.FIX]}.get(
             Phase(phase), []
         )

@@ -38,3 +38,12 @@ class CheckResult(models.Model):
     def is_red(self) -> bool:
         """Whether it stands in the way of a merge."""
         return self.required and self.state != self.State.PASSED
+
+    def finish(self, exit_code: int | None, output: str, seconds: float, *, timed_out: bool) -> None:
+        """Store what the command said. `seconds` is how long it took."""
+        passed = self.State.PASSED if exit_code == 0 else self.State.FAILED
+        self.state = self.State.TIMED_OUT if timed_out else passed
+        self.exit_code = exit_code
+        self.output = output.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+        self.seconds = round(seconds, 3)
+        self.save(update_fields=["state", "exit_code", "output", "seconds"])

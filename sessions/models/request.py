@@ -70,3 +70,7 @@ class Request(models.Model):
                 raise Conflict(f"It was answered already, by {who}.", code="answered_already")
             task = self.session.task
             task.note("request.answered", by=by, session_id=self.session_id, request=self.pk, answer=answer)
+
+    def delivered(self) -> None:
+        """OpenCode has the answer."""
+        Request.objects.filter(pk=self.pk).update(delivered_at=timezone.now())

@@ -114,6 +114,11 @@ class Session(models.Model):
         return length.total_seconds()
 
     @property
+    def goes_on(self) -> bool:
+        """Whether it resumes a session that had reached the agent, so that its prompt need only say so."""
+        return bool(self.resumes and self.resumes.prompt_ids and self.opencode_session_id)
+
+    @property
     def advice(self) -> str:
         """What a person can do about its end, empty where nothing is wrong."""
         return ADVICE[Reason(self.reason)].text if self.reason else ""

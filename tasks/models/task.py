@@ -280,7 +280,7 @@ class Task(models.Model):
 
     def lock(self) -> None:
         """Hold the row until the transaction ends, and read it afresh: the verbs of one task run one after another."""
-        fresh = Task.objects.select_for_update().get(pk=self.pk)
+        fresh = Task.objects.select_for_update(no_key=True).get(pk=self.pk)
         self.status, self.status_changed_at = fresh.status, fresh.status_changed_at
 
     def move(self, by_verb: str, target: Status, *, by: Any = None, **data: Any) -> None:

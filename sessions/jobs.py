@@ -1,0 +1,15 @@
+"""The functions that django-q2 runs: each is only a wake-up, and safe to run twice, late or never."""
+
+from sessions import ledger, run as runs
+from sessions.watch import Watch
+
+
+def run() -> None:
+    """Work on the best claimable attempt, then on the next, until nothing is claimable."""
+    while claim := ledger.claim():
+        runs.carry(claim)
+
+
+def reap() -> None:
+    """The watchdog's round from a schedule, in case no watchdog runs: owners whose process is gone, and lost wake-ups."""
+    Watch().round()

@@ -1,0 +1,94 @@
+"""Landing: the diff of an attempt, and its merge into the project's repository."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from sessions import places
+from sessions.ledger import Claim
+from sessions.models import Attempt
+from sessions.models.attempt import Lease
+from sessions.progress import may_merge_alone, obstacles
+from sessions.workspaces.diff import Diff, diff
+from sessions.workspaces.merge import merge as merge_commits
+from studio.errors import Conflict, Refusal
+from tasks.lifecycle import Status
+from tasks.models import Task
+
+STUDIO = ("Studio", "studio@localhost")
+
+
+def attempt_diff(attempt: Attempt) -> Diff:
+    """Everything that the attempt changed: live from the workspace while it runs, else what would be merged. Empty before it began."""
+    if not attempt.base_oid:
+        return Diff(files=[], additions=0, deletions=0)
+    if attempt.lease == Lease.CLAIMED:
+        return places.workspace(attempt).diff(attempt.base_oid, lambda: None)
+    return diff(places.repository(attempt).path, attempt.base_oid, attempt.head_oid or attempt.base_oid)
+
+
+def merge(task: Task, *, by: Any) -> str:
+    """Land the task's change on its target branch and finish the task; the id of the commit that landed. Raises Conflict."""
+    attempt = task.current_attempt
+    if task.status != Status.REVIEW or attempt is None:
+        raise Conflict(f"{task.key} is in “{task.get_status_display().lower()}”; only a task in review can be merged.")
+    why = obstacles(attempt)
+    if why:
+        raise Conflict(" ".join(why), code="merge_blocked")
+    with held(attempt):
+        return land(attempt, by=by)
+
+
+def merge_alone(claim: Claim) -> bool:
+    """Where the policy has no human review: merge by itself. A merge that is refused stays for a person; True when it landed."""
+    attempt = Attempt.objects.select_related("task__project").get(pk=claim.attempt.pk)
+    if not may_merge_alone(attempt):
+        return False
+    try:
+        land(attempt, by=None)
+    except Refusal as refusal:
+        attempt.task.note("merge.refused", message=refusal.message)
+        return False
+    return True
+
+
+def land(attempt: Attempt, *, by: Any) -> str:
+    """Merge, then say so. Safe to repeat: what has landed is found to be contained."""
+    task = attempt.task
+    if not attempt.head_oid or attempt.head_oid == attempt.base_oid:
+        raise Conflict(f"{task.key} has no change to merge; mark it done instead.", code="nothing_to_merge")
+    message = f"{task.key}: {task.title}\n\nStudio-Task: {settings.STUDIO_URL}{task.get_absolute_url()}\n"
+    result = merge_commits(
+        places.repository(attempt).path, attempt.head_oid, task.project.target_branch, message, author(by)
+    )
+    task.merged(result.oid, by=by)
+    return result.oid
+
+
+def author(user: Any) -> tuple[str, str]:
+    """Name and email in the merge commit."""
+    if user is None:
+        return STUDIO
+    name = "".join(letter for letter in user.get_full_name() or user.get_username() if letter.isprintable() and letter not in "<>")
+    return name or STUDIO[0], user.email or f"{user.get_username()}@localhost"
+
+
+@contextmanager
+def held(attempt: Attempt) -> Iterator[None]:
+    """Hold the attempt's lease for a merge inside a request. It ends by itself: a merge takes less than a lease."""
+    owner = f"merge-{uuid.uuid4().hex[:30]}"
+    with transaction.atomic():
+        attempt.task.lock()
+        free = Attempt.objects.filter(pk=attempt.pk, lease=Lease.IDLE)
+        if not free.update(lease=Lease.CLAIMED, owner=owner, fence=F("fence") + 1, claimed_at=timezone.now(), pid=0):
+            raise Conflict(f"{attempt.task.key} is being worked on right now; try again in a moment.", code="busy")
+    try:
+        yield
+    finally:
+        Attempt.objects.filter(pk=attempt.pk, owner=owner).update(lease=Lease.IDLE, owner="")

@@ -1,0 +1,236 @@
+"""The ledger: who may work on an attempt. One owner at a time by compare-and-swap, fenced, with a heartbeat.
+
+A claim raises the attempt's `fence`; every write of the owner is conditional on it, so that an owner who was given up
+for dead can write nothing. django-q2 only rings: what is claimable stands here.
+"""
+
+import logging
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from studio import processes
+from sessions.models import Attempt, Session
+from sessions.models.attempt import Lease
+from sessions.models.session import State
+from sessions.reasons import Reason
+from tasks.models import Task
+
+log = logging.getLogger(__name__)
+
+MOST_TRIES = 3
+POLL_SECONDS = 0.5
+DRAIN_FILE = settings.STUDIO_HOME / "run" / "drain"
+
+
+class LeaseLost(Exception):
+    """Somebody else owns the attempt now: nothing may be written any more."""
+
+
+class Stopped(Exception):
+    """A person asked to stop."""
+
+
+class Drained(Exception):
+    """Studio itself is stopping; the attempt goes back, to be claimed at the next start."""
+
+
+@dataclass
+class Claim:
+    """An attempt that this process works on, until it is released, handed back or lost."""
+
+    attempt: Attempt
+    owner: str
+    fence: int
+    beaten: float = field(default_factory=time.monotonic)
+    polled: float = 0.0
+
+    @property
+    def held(self) -> "object":
+        """The attempt's row, as long as this claim holds it."""
+        return Attempt.objects.filter(pk=self.attempt.pk, lease=Lease.CLAIMED, owner=self.owner, fence=self.fence)
+
+    def tick(self) -> None:
+        """Beat and look for a reason to stop, each when due. Call it from every wait, five times a second.
+
+        Raises LeaseLost, Stopped or Drained.
+        """
+        now = time.monotonic()
+        if now - self.polled >= POLL_SECONDS:
+            self.polled = now
+            self._poll()
+        if now - self.beaten >= settings.STUDIO_BEAT_SECONDS:
+            self.beaten = now
+            if not self.held.update(beat=F("beat") + 1):
+                raise LeaseLost
+
+    def _poll(self) -> None:
+        row = self.held.values_list("cancel_requested_at", flat=True)
+        state = list(row)
+        if not state:
+            raise LeaseLost
+        if state[0] is not None:
+            raise Stopped
+        if DRAIN_FILE.exists():
+            raise Drained
+
+    @contextmanager
+    def write(self) -> Iterator[None]:
+        """A transaction in which this claim is known to hold. It locks the task, then the attempt, as people's verbs do."""
+        with transaction.atomic():
+            self.attempt.task.lock()
+            self._hold()
+            yield
+
+    @contextmanager
+    def record(self) -> Iterator[None]:
+        """Like `write`, for entries of the session alone: it leaves the task to people."""
+        with transaction.atomic():
+            self._hold()
+            yield
+
+    def _hold(self) -> None:
+        if not self.held.update(claimed_at=F("claimed_at")):
+            raise LeaseLost
+
+    def alive(self) -> None:
+        """Note that the agent did something: the tries count from here."""
+        self.held.filter(tries__gt=1).update(tries=1)
+
+    def next_session(self) -> Session | None:
+        """The session to work on now, if there is one."""
+        return self.attempt.sessions.filter(state=State.QUEUED).first()
+
+    def release(self) -> bool:
+        """Give the attempt back with nothing to run; False where a person has queued a session meanwhile."""
+        with self.write():
+            if self.attempt.live_session is not None:
+                return False
+            stopping = Attempt.objects.filter(pk=self.attempt.pk).exclude(cancel_requested_at=None).first()
+            self._leave()
+            if stopping is not None:
+                self.attempt.task.stopped(stopping.stop_verb)
+        return True
+
+    def finish_stop(self) -> None:
+        """Its processes are gone: write what the person asked for."""
+        with self.write():
+            verb = Attempt.objects.values_list("stop_verb", flat=True).get(pk=self.attempt.pk) or "cancel"
+            live = self.attempt.live_session
+            if live is not None:
+                end_session(live, State.CANCELLED, Reason.CANCELLED)
+            self._leave()
+            self.attempt.task.stopped(verb)
+
+    def hand_back(self) -> None:
+        """Studio stops: the session is interrupted and the next start goes on with it; the try does not count."""
+        with self.write():
+            live = self.attempt.live_session
+            self._leave(tries=0)
+            if live is not None:
+                interrupt(self.attempt, live, Reason.STUDIO_STOPPED)
+
+    def park(self, reason: Reason, detail: str) -> None:
+        """Its processes could not be confirmed gone: nothing runs here again until a person has looked."""
+        with self.write():
+            live = self.attempt.live_session
+            if live is not None:
+                end_session(live, State.INTERRUPTED, reason, detail)
+            self._leave(lease=Lease.PARKED)
+
+    def _leave(self, lease: Lease = Lease.IDLE, **fields: int) -> None:
+        self.held.update(
+            lease=lease, owner="", pid=0, pid_started=0, cancel_requested_at=None, stop_verb="", **fields
+        )
+
+
+def claim(runner: str = "") -> Claim | None:
+    """Take the best claimable attempt of this runner; None when there is none, or while Studio stops."""
+    runner = runner or settings.STUDIO_RUNNER
+    if DRAIN_FILE.exists():
+        return None
+    for attempt in Attempt.objects.claimable(runner)[:20]:
+        owner = uuid.uuid4().hex
+        pid = 0 if settings.STUDIO_SYNC else os.getpid()  # in a request, the process is the web server itself
+        won = Attempt.objects.filter(pk=attempt.pk, lease=Lease.CLAIMABLE, fence=attempt.fence).update(
+            lease=Lease.CLAIMED,
+            owner=owner,
+            fence=F("fence") + 1,
+            beat=F("beat") + 1,
+            tries=F("tries") + 1,
+            claimed_at=timezone.now(),
+            runner=runner,
+            pid=pid,
+            pid_started=processes.started(pid),
+        )
+        if won:
+            fresh = Attempt.objects.select_related("task__project").get(pk=attempt.pk)
+            return Claim(fresh, owner, attempt.fence + 1)
+    return None
+
+
+def take_back(attempt: Attempt, *, gone: bool, detail: str = "") -> bool:
+    """Take an attempt from an owner who is dead, its processes having been killed; `gone` says whether that is confirmed.
+
+    The session is `interrupted` and goes on in a new one, up to MOST_TRIES claims without any activity; False where the
+    owner was quicker.
+    """
+    with transaction.atomic():
+        attempt.task.lock()
+        lease = Lease.IDLE if gone else Lease.PARKED
+        held = Attempt.objects.filter(pk=attempt.pk, lease=Lease.CLAIMED, fence=attempt.fence)
+        fields = {"lease": lease, "fence": F("fence") + 1, "owner": "", "pid": 0, "pid_started": 0}
+        if not held.update(**fields, cancel_requested_at=None, stop_verb=""):
+            return False
+        live = attempt.live_session
+        if attempt.stop_verb and gone:
+            if live is not None:
+                end_session(live, State.CANCELLED, Reason.CANCELLED)
+            attempt.task.stopped(attempt.stop_verb)
+        elif live is not None and not gone:
+            end_session(live, State.INTERRUPTED, Reason.NOT_CONFIRMED, detail)
+        elif live is not None and attempt.tries >= MOST_TRIES:
+            end_session(live, State.INTERRUPTED, Reason.TRIES_USED_UP, detail)
+        elif live is not None:
+            interrupt(attempt, live, Reason.WORKER_DIED, detail)
+    log.warning("took %s back from a dead owner: %s", attempt.key, detail)
+    return True
+
+
+def interrupt(attempt: Attempt, live: Session, reason: Reason, detail: str = "") -> None:
+    """End the session as interrupted and queue the one that goes on with it."""
+    if live.state == State.QUEUED:  # it had not begun: nothing is interrupted
+        attempt.offer()
+        return
+    end_session(live, State.INTERRUPTED, reason, detail)
+    attempt.begin(live.phase, again=True)
+
+
+def end_session(session: Session, state: State, reason: Reason, detail: str = "") -> None:
+    """End a session that was cut: what was under way in it is marked as interrupted."""
+    cut = session.activity.filter(state__in=["pending", "running"]).order_by("seq")
+    rev = Session.objects.values_list("rev", flat=True).get(pk=session.pk)
+    for rev, entry in enumerate(cut, start=rev + 1):  # noqa: B020  the last one is kept
+        session.activity.filter(pk=entry.pk).update(state="interrupted", rev=rev)
+    session.end(state, reason, detail, rev=rev)
+
+
+def repair() -> int:
+    """Offer what nobody would run: an attempt that is idle with a session queued. The number of those."""
+    lost = Attempt.objects.filter(lease=Lease.IDLE, sessions__state=State.QUEUED).distinct()
+    mended = 0
+    for attempt in lost:
+        with transaction.atomic():
+            Task.objects.select_for_update(no_key=True).get(pk=attempt.task_id)
+            if Attempt.objects.filter(pk=attempt.pk, lease=Lease.IDLE).exists() and attempt.live_session:
+                attempt.offer()
+                mended += 1
+    return mended

@@ -1,0 +1,176 @@
+"""The bench of one job: the workspace and the OpenCode server that the phases of an attempt share."""
+
+import contextlib
+import logging
+import subprocess
+from collections.abc import Iterator
+
+from django.conf import settings
+
+from sessions import places
+from sessions.ledger import Claim
+from sessions.models import Session
+from sessions.models.session import State
+from sessions.opencode import config, provider
+from sessions.opencode.client import OpenCodeError, message_id
+from sessions.opencode.follow import Limits, follow
+from sessions.opencode.outcome import Outcome
+from sessions.opencode.parts import snapshot
+from sessions.opencode.provider import Provider, ProviderProblem
+from sessions.opencode.server import Server, ServerProblem
+from sessions.opencode.stream import EventStream
+from sessions.phases.desk import Desk
+from sessions.reasons import Failed, Reason
+from sessions.recorder import Recorder
+from sessions.workspaces.git import Workspace
+from studio.errors import Refusal
+
+log = logging.getLogger(__name__)
+
+
+class Bench:
+    """Both are made when they are first needed; after `close` nothing of the attempt runs."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.attempt = claim.attempt
+        self._workspace: Workspace | None = None
+        self._server: Server | None = None
+        self._provider: Provider | None = None
+
+    @property
+    def workspace(self) -> Workspace:
+        """The attempt's workspace. Raises Failed."""
+        if self._workspace is None:
+            with workspace_failures():
+                made = places.workspace(self.attempt)
+                base = made.create(self.attempt.task.project.target_branch, self.claim.tick)
+            if not self.attempt.base_oid:
+                with self.claim.record():
+                    self.attempt.record(base_oid=base)
+            self._workspace = made
+        return self._workspace
+
+    @property
+    def provider(self) -> Provider:
+        """Where answers come from. Raises Failed where the set-up cannot be used, or may not be without isolation."""
+        if self._provider is None:
+            try:
+                self._provider = provider.current()
+            except ProviderProblem as problem:
+                raise Failed(Reason.PROVIDER_LOGIN, str(problem)) from problem
+        isolated = places.is_sandboxed() or not settings.STUDIO_SANDBOX
+        if not isolated and not self._provider.is_demo:
+            raise Failed(Reason.SANDBOX, places.availability().sentence)
+        return self._provider
+
+    @property
+    def server(self) -> Server:
+        """The running OpenCode server, started anew where it has died. Raises Failed."""
+        if self._server is None or not self._server.alive():
+            self._server = self._new_server()
+            try:
+                self._server.start(self.claim.tick)
+            except ServerProblem as problem:
+                raise Failed(Reason.AGENT_START, f"{problem}\n{problem.log}".strip()) from problem
+        return self._server
+
+    def _new_server(self) -> Server:
+        sandbox = self.workspace.sandbox
+        project = self.attempt.task.project
+        data = places.folder(self.attempt) / "opencode"
+
+        def launch(argv: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
+            return sandbox.popen(argv, network=True, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+        return Server(
+            workspace=sandbox.workspace,
+            data=data,
+            provider=self.provider,
+            config=config.build(self.provider, workspace=sandbox.workspace, data=data, is_trusted=project.trusted),
+            launch=launch,
+            is_trusted=project.trusted,
+        )
+
+    def keep(self, message: str) -> str:
+        """Commit all that is in the workspace and bring it into the project's repository; the commit's id. Raises Failed."""
+        with workspace_failures():
+            oid = self.workspace.commit(message, self.claim.tick)
+            self.workspace.export(oid)
+        with self.claim.record():
+            self.attempt.record(head_oid=oid)
+        return oid
+
+    def converse(self, session: Session, agent: str, text: str) -> str:
+        """Send one prompt and follow it to its end, recording everything; the agent's last words. Raises Failed."""
+        try:
+            outcome = self._converse(session, agent, text)
+        except OpenCodeError as error:
+            alive = self._server is not None and self._server.alive()
+            raise Failed(Reason.UNKNOWN if alive else Reason.SERVER_DIED, str(error)) from error
+        if not outcome.is_completed:
+            raise Failed(Reason(outcome.reason), outcome.detail)
+        return outcome.text
+
+    def _converse(self, session: Session, agent: str, text: str) -> Outcome:
+        server = self.server
+        client = server.client()
+        stream = EventStream(server.base_url, server.password, str(server.workspace))
+        try:
+            stream.open()
+            model = self._model(session)
+            conversation = session.opencode_session_id or client.create_session(
+                str(session.task), {"session": session.pk}
+            )
+            prompt = message_id()
+            with self.claim.write():
+                prompts = [*session.prompt_ids, prompt]
+                session.advance(State.RUNNING, opencode_session_id=conversation, prompt_ids=prompts, model=model)
+            recorder = Recorder(self.claim, session)
+            desk = Desk(self.claim, session, client)
+            client.prompt_async(conversation, prompt, agent, model, text)
+            outcome = follow(
+                client, stream, conversation, prompt,
+                tick=desk.tick, on_change=recorder.write, on_status=desk.look, limits=limits(),
+            )  # fmt: skip
+            if server.alive():
+                recorder.settle([part for each in prompts for part in snapshot(client, conversation, each)])
+            return outcome
+        finally:
+            stream.close()
+            client.close()
+
+    def _model(self, session: Session) -> str:
+        project = session.task.project
+        chosen = project.review_model if session.phase == "review" and project.review_model else project.model
+        setup = self.provider
+        if setup.is_demo:
+            return setup.model
+        return chosen or setup.model or self.server.client().default_model(setup.names[0])
+
+    def close(self) -> list[int]:
+        """Stop everything of the attempt; the ids of processes that could not be ended (none: confirmed gone)."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+        if self._workspace is None:
+            return []
+        return self._workspace.sandbox.sweep()
+
+
+@contextlib.contextmanager
+def workspace_failures() -> Iterator[None]:
+    """What git and the file system refuse becomes the named reason, with their own words."""
+    try:
+        yield
+    except (Refusal, OSError) as error:
+        raise Failed(Reason.WORKSPACE, str(error)) from error
+
+
+def limits() -> Limits:
+    """How long a session may be silent and may run, in seconds."""
+    return Limits(
+        progress_seconds=settings.STUDIO_PROGRESS_SECONDS,
+        retry_seconds=settings.STUDIO_RETRY_SECONDS,
+        total_seconds=settings.STUDIO_SESSION_SECONDS,
+    )

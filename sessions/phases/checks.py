@@ -1,0 +1,45 @@
+"""Checks: the project's own commands, run by Studio in the workspace's sandbox."""
+
+from typing import Any
+
+from sessions.models import Session
+from sessions.models.session import State
+from sessions.phases.bench import Bench
+from sessions.progress import checks_completed
+
+DEFAULT_SECONDS = 600
+KEPT_BYTES = 200_000
+
+
+def run(bench: Bench, session: Session) -> None:
+    """Commit what is there, run every check on it, and go on by the results."""
+    with bench.claim.write():
+        session.advance(State.RUNNING)
+    head = bench.keep(f"{session.task.key}: {session.task.title}")
+    for check in session.task.project.checks:
+        run_check(bench, session, check, head)
+    with bench.claim.write():
+        checks_completed(session)
+
+
+def run_check(bench: Bench, session: Session, check: dict[str, Any], head: str) -> None:
+    """Run one command with a shell; its result is stored whatever it is."""
+    with bench.claim.record():
+        result, _ = session.check_results.get_or_create(
+            name=check["name"],
+            defaults={"command": check["command"], "required": check.get("required", True), "head_oid": head},
+        )
+        Session.objects.filter(pk=session.pk).update(doing=f"check {check['command']}"[:200])
+        session.task.note("check.started", session_id=session.pk, name=result.name)
+    done = bench.workspace.sandbox.run(
+        ["sh", "-c", check["command"]],
+        timeout=float(check.get("timeout") or DEFAULT_SECONDS),
+        tick=bench.claim.tick,
+        network=True,
+        max_output=KEPT_BYTES,
+    )
+    with bench.claim.record():
+        result.finish(done.exit_code, done.output, done.seconds, timed_out=done.timed_out)
+        session.task.note("check.ended", session_id=session.pk, name=result.name, state=result.state)
+
+

@@ -1,0 +1,26 @@
+"""Implementation and fix: the agent changes the workspace; Studio commits what it left."""
+
+from sessions.models import Session
+from sessions.models.session import Phase
+from sessions.opencode.config import BUILD_AGENT
+from sessions.phases import prompts
+from sessions.phases.bench import Bench
+from sessions.progress import change_completed
+from sessions.reasons import Failed, Reason
+
+
+def run(bench: Bench, session: Session) -> None:
+    """Ask for the change, keep it, and let the checks follow."""
+    bench.converse(session, BUILD_AGENT, prompt(session))
+    head = bench.keep(f"{session.task.key}: {session.task.title}")
+    if session.phase == Phase.IMPLEMENTATION and head == bench.attempt.base_oid:
+        raise Failed(Reason.NO_CHANGE, "The agent's last message says why it changed nothing.")
+    with bench.claim.write():
+        change_completed(session)
+
+
+def prompt(session: Session) -> str:
+    """What this session tells the agent."""
+    if session.goes_on:
+        return prompts.resume(session)
+    return prompts.fix(session) if session.phase == Phase.FIX else prompts.implementation(session)

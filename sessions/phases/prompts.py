@@ -1,0 +1,120 @@
+"""What Studio tells the agent at the start of each session. The agents' own instructions are in sessions/opencode."""
+
+from collections.abc import Iterable
+
+from sessions.models import CheckResult, Session
+from tasks.models import Finding, Plan, Task
+
+DIFF_LIMIT = 150_000  # characters of the diff that a review is shown; the rest it reads in the workspace
+
+
+def task_text(task: Task) -> str:
+    """The task as its author wrote it."""
+    return f"Task {task.key}: {task.title}\n\n{task.description.strip()}".strip()
+
+
+def planning(session: Session) -> str:
+    """Ask for a plan, or for a better one after a person's comment."""
+    task = session.task
+    comment = session.inputs.get("comment")
+    if comment and session.opencode_session_id:
+        return _join("Phase: planning", "A person read your plan and asks for changes:", comment, "Answer with the whole new plan.")
+    last = task.plan
+    return _join(
+        "Phase: planning",
+        "Make a plan for this task. Change nothing yet.",
+        task_text(task),
+        f"The last plan was:\n\n{last.body}" if comment and last else "",
+        f"A person asks for these changes to it:\n\n{comment}" if comment else "",
+    )
+
+
+def implementation(session: Session) -> str:
+    """Ask for the change, by the accepted plan where there is one."""
+    task = session.task
+    plan = accepted_plan(task)
+    return _join(
+        "Phase: implementation",
+        "Carry out this task in the working directory. Leave your work uncommitted or committed, as you like; Studio keeps both.",
+        task_text(task),
+        f"The accepted plan:\n\n{plan.body}" if plan else "",
+        _checks(task),
+    )
+
+
+def review(session: Session, diff: str) -> str:
+    """Ask for a verdict on the whole change."""
+    task = session.task
+    cut = f"\n\n[cut at {DIFF_LIMIT} characters: read the rest in the files]" if len(diff) > DIFF_LIMIT else ""
+    return _join(
+        "Phase: review",
+        f"Round: {session.attempt.sessions.filter(phase='review', state='completed').count() + 1}",
+        "Review this change. Answer with the one JSON block that your instructions describe.",
+        task_text(task),
+        _results(CheckResult.objects.filter(session=_last_checks(session))),
+        f"The change:\n\n````diff\n{diff[:DIFF_LIMIT]}\n````{cut}",
+    )
+
+
+def review_again(problem: str) -> str:
+    """Ask once more for a verdict that can be read."""
+    return _join(
+        "Phase: review",
+        f"Your answer could not be read as a verdict: {problem}",
+        "Answer again, with nothing but the one JSON block that your instructions describe.",
+    )
+
+
+def fix(session: Session) -> str:
+    """Ask for a fix of what a check, a review or a person found."""
+    inputs = session.inputs
+    findings = Finding.objects.filter(pk__in=inputs.get("findings", []))
+    results = CheckResult.objects.filter(pk__in=inputs.get("checks", []))
+    started = session.attempt.sessions.filter(phase="fix").count()
+    return _join(
+        "Phase: fix",
+        f"Round: {started}",
+        "" if session.opencode_session_id else task_text(session.task),
+        "The change needs more work. Take care of all of this:",
+        f"A person writes:\n\n{inputs['comment']}" if inputs.get("comment") else "",
+        _results(results),
+        "\n\n".join(_finding(finding) for finding in findings),
+    )
+
+
+def resume(session: Session) -> str:
+    """Go on after an interruption, in the same conversation."""
+    return _join(
+        f"Phase: {session.phase}",
+        "You were interrupted and are back in the same working directory. Look at what is there already, then go on and finish.",
+    )
+
+
+def _join(*parts: str) -> str:
+    return "\n\n".join(part for part in parts if part)
+
+
+def _checks(task: Task) -> str:
+    commands = [f"- `{check['command']}`" for check in task.project.checks]
+    return "Studio will run these checks when you are done:\n\n" + "\n".join(commands) if commands else ""
+
+
+def _results(results: Iterable[CheckResult]) -> str:
+    return "\n\n".join(
+        f"Check `{result.command}`: {result.get_state_display().lower()}.\n\n```\n{result.output[-6000:]}\n```"
+        for result in results
+    )
+
+
+def _finding(finding: Finding) -> str:
+    where = f"{finding.path}:{finding.line}" if finding.line else finding.path or "the whole change"
+    return f"Finding ({finding.severity}) in {where}: {finding.title}\n\n{finding.body}"
+
+
+def _last_checks(session: Session) -> Session | None:
+    return session.attempt.sessions.filter(phase="checks").order_by("-pk").first()
+
+
+def accepted_plan(task: Task) -> Plan | None:
+    """The newest version that a person, or the policy, accepted."""
+    return task.plans.exclude(approved_at=None).order_by("-version").first()

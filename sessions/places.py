@@ -1,0 +1,55 @@
+"""Where the things of an attempt lie in the data folder, and the mark that its processes carry."""
+
+import hashlib
+from pathlib import Path
+
+from django.conf import settings
+
+from sessions.models import Attempt
+from sessions.workspaces.git import Workspace, isolation
+from sessions.workspaces.repository import Repository, inspect
+from sessions.workspaces.sandbox import Sandbox, availability
+
+
+def marker(attempt: Attempt) -> str:
+    """In the environment of every process of the attempt; another Studio on this machine has other marks."""
+    home = hashlib.sha256(str(settings.STUDIO_HOME).encode()).hexdigest()[:10]
+    return f"{home}-{attempt.pk}"
+
+
+def folder(attempt: Attempt) -> Path:
+    """The attempt's folder: `workspace`, `home` (of the agent), `opencode` (its data) and `opencode.log`."""
+    return Path(settings.STUDIO_HOME) / "attempts" / f"{attempt.pk}-{attempt.key}"
+
+
+def repository(attempt: Attempt) -> Repository:
+    """The project's repository; raises Invalid where it cannot be worked on."""
+    project = attempt.task.project
+    return inspect(Path(project.path), project.target_branch)
+
+
+def sandbox(attempt: Attempt, source: Repository) -> Sandbox:
+    """The sandbox of everything that runs for the attempt."""
+    place = folder(attempt)
+    for name in ("home", "opencode"):
+        (place / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    return isolation(
+        source,
+        place / "workspace",
+        place / "home",
+        marker(attempt),
+        readable=tuple(Path(path) for path in attempt.task.project.readable_paths),
+        writable=(place / "opencode",),
+        enabled=is_sandboxed(),
+    )
+
+
+def is_sandboxed() -> bool:
+    """Whether agents are isolated here: wanted, and possible."""
+    return bool(settings.STUDIO_SANDBOX) and availability().usable
+
+
+def workspace(attempt: Attempt) -> Workspace:
+    """The attempt's workspace, made or not."""
+    source = repository(attempt)
+    return Workspace(source.path, folder(attempt) / "workspace", attempt.key, sandbox(attempt, source))

@@ -1,0 +1,150 @@
+"""Writes what the agent does into Activity: one row a part, in OpenCode's own order, each write raising the session's `rev`."""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import Any
+
+from django.utils import timezone
+
+from sessions.ledger import Claim
+from sessions.models import Activity, Session
+from sessions.opencode.follow import PartSnapshot
+
+CONTENT = (
+    "message_id", "opencode_session_id", "depth", "kind", "tool", "state", "title", "input", "output", "text",
+    "metadata", "tokens", "cost", "started_at", "ended_at",
+)  # fmt: skip
+
+LONGEST_TEXT = 1_000_000  # characters
+
+
+class Recorder:
+    """The one writer of a session's activity, under its claim."""
+
+    def __init__(self, claim: Claim, session: Session) -> None:
+        self.claim = claim
+        self.session = session
+        self.rev = session.rev
+        self.rows: dict[str, Activity] = {row.part_id: row for row in session.activity.all()}
+        self.order: list[tuple[str, str]] = [(row.message_id, row.part_id) for row in self.rows.values()]
+        self.order.sort()
+
+    def write(self, parts: Iterable[PartSnapshot]) -> None:
+        """Insert the parts that are new and update the ones that changed, in one transaction."""
+        changed: dict[str, Activity] = {}
+        fresh: list[Activity] = []
+        for part in parts:
+            if part.removed:
+                self._remove(part.part_id)
+                continue
+            row = self.rows.get(part.part_id)
+            if row is None:
+                fresh.append(self._insert(part, changed))
+            elif self._differs(row, part):
+                self._copy(row, part)
+                changed[part.part_id] = row
+        self._save(fresh, changed)
+
+    def settle(self, parts: list[PartSnapshot]) -> None:
+        """Make the rows equal to `parts`, which is all that OpenCode has of this session."""
+        self.write(parts)
+        kept = {part.part_id for part in parts}
+        for part_id in [part_id for part_id in self.rows if part_id not in kept]:
+            self._remove(part_id)
+
+    def _remove(self, part_id: str) -> None:
+        """OpenCode took a part back: a retry of the provider drops what was half said."""
+        row = self.rows.pop(part_id, None)
+        if row is None or row.pk is None:
+            return
+        self.order.remove((row.message_id, row.part_id))
+        with self.claim.record():
+            Activity.objects.filter(pk=row.pk).delete()
+            self.session.task.note("session.entry_removed", session_id=self.session.pk, entry=row.pk)
+
+    def _insert(self, part: PartSnapshot, changed: dict[str, Activity]) -> Activity:
+        key = (part.message_id, part.part_id)
+        place = bisect_right(self.order, key)
+        self.order.insert(place, key)
+        row = Activity(session=self.session, part_id=part.part_id, seq=place + 1)
+        self._copy(row, part)
+        self.rows[part.part_id] = row
+        for _, later in self.order[place + 1 :]:
+            self.rows[later].seq += 1
+            changed[later] = self.rows[later]
+        return row
+
+    def _differs(self, row: Activity, part: PartSnapshot) -> bool:
+        values = _content(part)
+        return any(getattr(row, name) != values[name] for name in CONTENT)
+
+    def _copy(self, row: Activity, part: PartSnapshot) -> None:
+        for name, value in _content(part).items():
+            setattr(row, name, value)
+
+    def _save(self, fresh: list[Activity], changed: dict[str, Activity]) -> None:
+        if not fresh and not changed:
+            return
+        made = {id(row) for row in fresh}
+        updates = [row for row in changed.values() if id(row) not in made]
+        rev = self.rev
+        for rev, row in enumerate([*updates, *fresh], start=self.rev + 1):  # noqa: B020  the last one is kept
+            row.rev = rev
+        with self.claim.record():
+            Activity.objects.bulk_create(fresh)
+            Activity.objects.bulk_update(updates, ["seq", "rev", *CONTENT])
+            Session.objects.filter(pk=self.session.pk).update(
+                rev=rev, active_at=timezone.now(), **self._summary([*updates, *fresh])
+            )
+        self.rev = rev
+        self.session.rev = rev
+        self.claim.alive()
+
+    def _summary(self, written: list[Activity]) -> dict[str, Any]:
+        """What the card and the API say of the session as a whole."""
+        summary: dict[str, Any] = {}
+        telling = [row for row in written if row.kind in {Activity.Kind.TOOL, Activity.Kind.MESSAGE}]
+        if telling:
+            summary["doing"] = headline(max(telling, key=lambda row: row.seq))
+        if any(row.kind == Activity.Kind.STEP for row in written):
+            summary |= self._spent()
+        return summary
+
+    def _spent(self) -> dict[str, Any]:
+        tokens: dict[str, int] = {}
+        cost = 0.0
+        for row in self.rows.values():
+            cost += float(row.cost)
+            for name, count in row.tokens.items():
+                if isinstance(count, int):
+                    tokens[name] = tokens.get(name, 0) + count
+        return {"tokens": tokens, "cost": round(cost, 6)}
+
+
+def headline(row: Activity) -> str:
+    """What the agent does, in a line: `bash pytest -q`, or the beginning of what it says."""
+    if row.kind == Activity.Kind.TOOL:
+        argument = row.title or next((value for value in row.input.values() if isinstance(value, str)), "")
+        return f"{row.tool} {argument}".strip()[:200]
+    return " ".join(row.text.split())[:200]
+
+
+def _content(part: PartSnapshot) -> dict[str, Any]:
+    values = {name: _clean(getattr(part, name)) for name in CONTENT}
+    values["cost"] = round(float(values["cost"] or 0), 6)
+    if part.role == "user" and part.kind == Activity.Kind.MESSAGE:
+        values["kind"] = Activity.Kind.PROMPT
+    return values
+
+
+def _clean(value: Any) -> Any:
+    """Agent output as a database takes it: PostgreSQL refuses NUL, no encoding has lone surrogates, and a text has an end."""
+    if isinstance(value, str):
+        value = value.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+        value = value.encode("utf-8", "replace").decode()
+        return value if len(value) <= LONGEST_TEXT else f"{value[:LONGEST_TEXT]}\n[cut at {LONGEST_TEXT} characters]"
+    if isinstance(value, dict):
+        return {str(_clean(name)): _clean(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_clean(each) for each in value]
+    return value

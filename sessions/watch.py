@@ -1,0 +1,94 @@
+"""The watch over the ledger: it takes attempts back from dead owners, mends lost wake-ups and restarts a wedged cluster."""
+
+import json
+import logging
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.conf import settings
+from django.utils import timezone
+
+from sessions import ledger, places
+from sessions.models import Attempt
+from sessions.models.attempt import Lease
+from sessions.workspaces.sandbox import sweep
+from studio import processes, queue
+
+log = logging.getLogger(__name__)
+
+WEDGED_SECONDS = 20  # something claimable waits that long while a worker is free
+RESTART_PAUSE_SECONDS = 60
+
+
+@dataclass
+class Watch:
+    """Remembers when each beat was last seen to change, by its own monotonic clock: wall clocks step."""
+
+    seen: dict[int, tuple[int, int, float]] = field(default_factory=dict)
+    restarted_at: float = 0.0
+
+    def round(self) -> None:
+        """Look once at everything; called every STUDIO_REAP_SECONDS."""
+        held = Attempt.objects.filter(lease=Lease.CLAIMED, runner__in=["", settings.STUDIO_RUNNER])
+        for attempt in held.select_related("task__project"):
+            why = self.why_dead(attempt)
+            if why:
+                reap(attempt, why)
+        ledger.repair()
+        self.ring_again()
+
+    def why_dead(self, attempt: Attempt) -> str:
+        """Why the owner counts as dead, empty while it does not: its process is gone, or its beat has stood still for a lease."""
+        if attempt.pid and not processes.is_alive(attempt.pid, attempt.pid_started):
+            return f"Process {attempt.pid} is gone."
+        now = time.monotonic()
+        fence, beat, since = self.seen.get(attempt.pk, (-1, -1, now))
+        if (fence, beat) != (attempt.fence, attempt.beat):
+            self.seen[attempt.pk] = (attempt.fence, attempt.beat, now)
+            return ""
+        still = now - since
+        return f"No sign of life for {still:.0f} s." if still > settings.STUDIO_LEASE_SECONDS else ""
+
+    def ring_again(self) -> None:
+        """Ring for what is claimable, and restart a cluster that does not answer although a worker is free."""
+        waiting = Attempt.objects.claimable(settings.STUDIO_RUNNER)
+        first = waiting.first()
+        if first is None or settings.STUDIO_SYNC:
+            return
+        queue.ring(waiting=waiting.count())
+        busy = Attempt.objects.filter(lease=Lease.CLAIMED, runner=settings.STUDIO_RUNNER, pid__gt=0).count()
+        waited = (timezone.now() - (first.claimable_at or timezone.now())).total_seconds()
+        if busy < settings.STUDIO_CONCURRENCY and waited > WEDGED_SECONDS:
+            self.restart_cluster()
+
+    def restart_cluster(self) -> None:
+        """SIGKILL the whole process group of the long cluster; whoever supervises it starts it again."""
+        if time.monotonic() - self.restarted_at < RESTART_PAUSE_SECONDS or ledger.DRAIN_FILE.exists():
+            return
+        self.restarted_at = time.monotonic()
+        pid, start = cluster_process()
+        if processes.is_alive(pid, start):
+            log.error("cluster %s takes no work; restarting it", settings.LONG_JOBS)
+            os.killpg(os.getpgid(pid), signal.SIGKILL)
+
+
+def reap(attempt: Attempt, why: str) -> None:
+    """Kill what the dead owner left, confirm that it is gone, and take the attempt back."""
+    own = attempt.pid == os.getpid()
+    worker_gone = own or processes.kill(attempt.pid, attempt.pid_started)
+    survivors = sweep(places.marker(attempt), 5.0, places.folder(attempt) / "workspace")
+    left = "" if not survivors else f" Processes {', '.join(map(str, survivors))} could not be ended."
+    ledger.take_back(attempt, gone=worker_gone and not survivors, detail=why + left)
+
+
+def cluster_process() -> tuple[int, int]:
+    """Pid and start time of the long cluster's master, as its supervisor wrote them; zeros where nobody did."""
+    file = Path(settings.STUDIO_HOME) / "run" / f"{settings.LONG_JOBS}.pid"
+    try:
+        found = json.loads(file.read_text())
+        return int(found["pid"]), int(found["start"])
+    except (OSError, ValueError, KeyError):
+        return 0, 0
