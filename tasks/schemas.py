@@ -1,0 +1,281 @@
+"""What the API takes and shows of projects, tasks and what belongs to them."""
+
+from typing import Annotated, Any
+
+from ninja import Field, Schema
+from pydantic import AfterValidator, StringConstraints
+
+from studio.api import FilledText, Id, Input, Text, Timestamp
+from tasks.lifecycle import Status
+from tasks.models import Comment, Event, Finding, Plan, Project, Task
+from tasks.models.task import DESCRIPTION_LIMIT
+
+PLAN_LIMIT = COMMENT_LIMIT = DESCRIPTION_LIMIT
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+Title = Annotated[FilledText, StringConstraints(max_length=200), AfterValidator(_one_line)]
+Description = Annotated[Text, StringConstraints(max_length=DESCRIPTION_LIMIT)]
+Rounds = Annotated[int, Field(ge=0, le=20)]
+Line = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Name = Annotated[FilledText, StringConstraints(max_length=100)]
+ModelName = Annotated[Text, StringConstraints(max_length=200)]
+Branch = Annotated[Text, StringConstraints(max_length=200)]
+Folder = Annotated[FilledText, StringConstraints(max_length=1000)]
+
+
+# --- in: a field with a `default_factory` may be left out, and then nothing is changed ------------------------------
+
+
+class CheckIn(Input):
+    """A command that Studio runs in the workspace."""
+
+    name: Name
+    command: Annotated[FilledText, StringConstraints(max_length=10_000)]
+    timeout: Annotated[int, Field(ge=1, le=86_400, description="Seconds.")] = 600
+    required: bool = True
+
+
+class PolicyIn(Input):
+    """Parts of the policy; those left out stay as they are."""
+
+    planning: bool = Field(default_factory=bool)
+    plan_approval: bool = Field(default_factory=bool)
+    ai_review: bool = Field(default_factory=bool)
+    max_fix_rounds: Rounds = Field(default_factory=int)
+    human_review: bool = Field(default_factory=bool)
+    checks_required: bool = Field(default_factory=bool)
+
+
+class ProjectChange(PolicyIn):
+    """What may change in a project: all but its key and its repository."""
+
+    name: Name = Field(default_factory=str)
+    target_branch: Branch = Field(default_factory=str, description="Empty: the branch that is checked out.")
+    checks: Annotated[list[CheckIn], Field(max_length=50)] = Field(default_factory=list)
+    model: ModelName = Field(default_factory=str, description="provider/model; empty: the default.")
+    review_model: ModelName = Field(default_factory=str)
+    trusted: bool = Field(
+        default_factory=bool, description="Let the repository's own OpenCode configuration take effect."
+    )
+    readable_paths: Annotated[list[Folder], Field(max_length=50)] = Field(default_factory=list)
+
+
+class ProjectIn(ProjectChange):
+    """A new project."""
+
+    key: Annotated[Text, StringConstraints(max_length=10)]
+    name: Name
+    path: Folder
+
+
+class TaskIn(Input):
+    """A new task."""
+
+    project: Id
+    title: Title
+    description: Description = ""
+    policies: PolicyIn = Field(
+        default_factory=PolicyIn, description="What differs from the project's policy."
+    )
+
+
+class TaskChange(Input):
+    """What may change in a task."""
+
+    title: Title = Field(default_factory=str)
+    description: Description = Field(default_factory=str)
+    policies: PolicyIn = Field(default_factory=PolicyIn, description="Replaces all that differ.")
+
+
+class PlanIn(Input):
+    """A plan in Markdown."""
+
+    body: Annotated[FilledText, StringConstraints(max_length=PLAN_LIMIT)]
+
+
+class RemarkIn(Input):
+    """What should change, in words."""
+
+    comment: Annotated[FilledText, StringConstraints(max_length=COMMENT_LIMIT)]
+
+
+class CommentIn(Input):
+    """A comment on a line of the diff, on a file, or (without a path) on the whole change."""
+
+    body: Annotated[FilledText, StringConstraints(max_length=COMMENT_LIMIT)]
+    path: Annotated[Text, StringConstraints(max_length=1000)] = ""
+    line: Line | None = None
+    end_line: Line | None = None
+
+
+# --- out ----------------------------------------------------------------------------------------------------------
+
+
+class CheckOut(Schema):
+    name: str
+    command: str
+    timeout: float = 600
+    required: bool = True
+
+
+class ProjectOut(Schema):
+    id: int
+    key: str
+    name: str
+    path: str
+    target_branch: str
+    checks: list[CheckOut]
+    model: str
+    review_model: str
+    trusted: bool
+    readable_paths: list[str]
+    planning: bool
+    plan_approval: bool
+    ai_review: bool
+    max_fix_rounds: int
+    human_review: bool
+    checks_required: bool
+    demo: bool
+    created_at: Timestamp
+
+
+class TaskOut(Schema):
+    id: int
+    key: str
+    project: int
+    title: str
+    description: str
+    status: Status
+    status_changed_at: Timestamp
+    policies: dict[str, Any]
+    created_by: int | None
+    created_at: Timestamp
+    updated_at: Timestamp
+    merged_oid: str
+
+
+class PlanOut(Schema):
+    version: int
+    body: str
+    by: int | None
+    session: int | None
+    created_at: Timestamp
+    approved_at: Timestamp | None
+    approved_by: int | None
+    change_request: str
+
+
+class FindingOut(Schema):
+    id: int
+    task: int
+    session: int
+    attempt_number: int
+    severity: Finding.Severity
+    title: str
+    body: str
+    path: str
+    line: int | None
+    end_line: int | None
+    state: Finding.State
+    created_at: Timestamp
+
+
+class CommentOut(Schema):
+    id: int
+    task: int
+    attempt_number: int | None
+    by: int | None
+    body: str
+    path: str
+    line: int | None
+    end_line: int | None
+    created_at: Timestamp
+    sent_at: Timestamp | None
+
+
+class EventOut(Schema):
+    id: int
+    name: str
+    project: int
+    task: int | None
+    session: int | None
+    by: int | None
+    at: Timestamp
+    data: dict[str, Any]
+
+
+class Stopping(Schema):
+    """202: an agent is being stopped, and the task moves when it is gone. 200: it has moved."""
+
+    task_id: int
+    status: str = Field(description="`stopping`, or the state that the task is in now.")
+    message: str
+
+
+def show_project(project: Project) -> dict[str, Any]:
+    """As `ProjectOut`."""
+    plain = ["id", "key", "name", "path", "target_branch", "checks", "model", "review_model", "trusted"]
+    plain += ["readable_paths", "demo", *project.policy._fields]
+    return {name: getattr(project, name) for name in plain} | {"created_at": project.created_at.isoformat()}
+
+
+def show_task(task: Task) -> dict[str, Any]:
+    """As `TaskOut`; load its project with it."""
+    return {
+        "id": task.pk,
+        "key": task.key,
+        "project": task.project_id,
+        "title": task.title,
+        "description": task.description,
+        "status": str(task.status),
+        "status_changed_at": task.status_changed_at.isoformat(),
+        "policies": task.policies,
+        "created_by": task.created_by_id,
+        "created_at": task.created_at.isoformat(),
+        "updated_at": task.updated_at.isoformat(),
+        "merged_oid": task.merged_oid,
+    }
+
+
+def show_plan(plan: Plan) -> dict[str, Any]:
+    """As `PlanOut`."""
+    return {
+        "version": plan.version,
+        "body": plan.body,
+        "by": plan.by_id,
+        "session": plan.session_id,
+        "created_at": plan.created_at.isoformat(),
+        "approved_at": plan.approved_at and plan.approved_at.isoformat(),
+        "approved_by": plan.approved_by_id,
+        "change_request": plan.change_request,
+    }
+
+
+def show_finding(finding: Finding) -> dict[str, Any]:
+    """As `FindingOut`."""
+    plain = ["id", "attempt_number", "severity", "title", "body", "path", "line", "end_line", "state"]
+    return {name: getattr(finding, name) for name in plain} | {
+        "task": finding.task_id,
+        "session": finding.session_id,
+        "created_at": finding.created_at.isoformat(),
+    }
+
+
+def show_comment(comment: Comment) -> dict[str, Any]:
+    """As `CommentOut`."""
+    plain = ["id", "attempt_number", "body", "path", "line", "end_line"]
+    return {name: getattr(comment, name) for name in plain} | {
+        "task": comment.task_id,
+        "by": comment.by_id,
+        "created_at": comment.created_at.isoformat(),
+        "sent_at": comment.sent_at and comment.sent_at.isoformat(),
+    }
+
+
+def show_event(event: Event) -> dict[str, Any]:
+    """As `EventOut`."""
+    return event.to_dict()
