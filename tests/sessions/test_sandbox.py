@@ -1,0 +1,374 @@
+"""The sandbox, against real processes: what an agent may try, and what has to come of it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from sessions.workspaces import sandbox as sandboxes
+from sessions.workspaces import toolchains
+from sessions.workspaces.processes import ATTEMPT_VARIABLE
+from sessions.workspaces.sandbox import Completed, Sandbox, availability, marked, sweep
+
+isolated = pytest.mark.skipif(not availability().usable, reason=availability().sentence)
+
+
+class Stop(Exception):
+    """What a tick raises when a person cancels."""
+
+
+@pytest.fixture
+def studio_home(tmp_path: Path, settings) -> Path:
+    settings.STUDIO_HOME = tmp_path / "studio"
+    for name in ("work/DEMO-1-1", "work/DEMO-2-1", "home"):
+        (settings.STUDIO_HOME / name).mkdir(parents=True)
+    (settings.STUDIO_HOME / "secret_key").write_text("the key")
+    (settings.STUDIO_HOME / "work/DEMO-2-1/other.txt").write_text("another attempt's")
+    return settings.STUDIO_HOME
+
+
+@pytest.fixture(params=[pytest.param(True, id="isolated", marks=isolated), pytest.param(False, id="not-isolated")])
+def sandbox(request, studio_home: Path) -> Iterator[Sandbox]:
+    yield from a_sandbox(studio_home, request.param)
+
+
+@pytest.fixture
+def box(studio_home: Path) -> Iterator[Sandbox]:
+    if not availability().usable:
+        pytest.skip(availability().sentence)
+    yield from a_sandbox(studio_home, True)
+
+
+def a_sandbox(home: Path, enabled: bool) -> Iterator[Sandbox]:
+    marker = f"test-{os.getpid()}-{time.monotonic_ns()}"
+    made = Sandbox(workspace=home / "work/DEMO-1-1", home=home / "home", marker=marker, enabled=enabled)
+    yield made
+    assert sweep(marker) == []
+
+
+def sh(sandbox: Sandbox, script: str, **options) -> Completed:
+    return sandbox.run(["sh", "-c", script], **{"timeout": 20, **options})
+
+
+def wait_for(condition, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
+
+
+# --- what it cannot reach ------------------------------------------------------------------------------------------
+
+
+def test_the_system_cannot_be_remounted_writable_even_as_root(box: Sandbox) -> None:
+    done = sh(box, "mount -o remount,rw,bind / ; umount /tmp; touch /etc/studio-was-here; grep CapEff /proc/self/status")
+    assert not Path("/etc/studio-was-here").exists()
+    assert "CapEff:\t0000000000000000" in done.output
+    assert "studio-was-here" in done.output  # touch complained
+
+
+def test_a_namespace_of_its_own_does_not_make_the_system_writable(box: Sandbox) -> None:
+    sh(box, "unshare -Ur --mount sh -c 'mount -o remount,rw,bind /; umount /tmp; touch /etc/studio-was-here'")
+    assert not Path("/etc/studio-was-here").exists()
+
+
+def test_studios_key_and_other_workspaces_are_not_there(box: Sandbox, studio_home: Path) -> None:
+    done = sh(box, f"cat {studio_home}/secret_key; ls {studio_home}/work; ls {studio_home}")
+    assert "the key" not in done.output
+    assert "DEMO-2-1" not in done.output
+    assert "DEMO-1-1" in done.output
+
+
+def test_a_project_checkout_is_hidden_but_for_its_objects(box: Sandbox, tmp_path: Path) -> None:
+    source = tmp_path / "srv/repo"
+    (source / ".git/objects/aa").mkdir(parents=True)
+    (source / ".git/config").write_text("secret")
+    (source / "code.py").write_text("secret")
+    seeing = Sandbox(
+        workspace=box.workspace, home=box.home, marker=box.marker, readable=(source / ".git/objects",), hidden=(source,)
+    )
+    done = sh(seeing, f"cd {source} && find . ; touch {source}/.git/objects/new; cat .git/config code.py")
+    assert "./.git/objects/aa" in done.output
+    assert "Read-only file system" in done.output
+    assert "secret" not in done.output
+    assert not (source / ".git/objects/new").exists()
+
+
+def test_the_home_of_studios_user_is_hidden_and_its_toolchains_are_not(studio_home: Path, tmp_path: Path, monkeypatch) -> None:
+    if not availability().usable:
+        pytest.skip(availability().sentence)
+    home = tmp_path / "person"
+    for name in (".cargo/bin", ".pyenv/shims", ".pyenv/versions", ".local/bin", ".ssh", "tools/bin", "tools/lib", "project"):
+        (home / name).mkdir(parents=True)
+    for name in (".cargo/credentials.toml", ".ssh/id_ed25519", ".netrc", "project/code.py"):
+        (home / name).write_text("secret")
+    for name in (".cargo/bin/cargo", ".pyenv/versions/list", ".local/bin/hatch", "tools/lib/part"):
+        (home / name).write_text("#!/bin/sh\necho tool\n")
+        (home / name).chmod(0o755)
+    monkeypatch.setenv("HOME", str(home))
+    folders = [home / name for name in (".cargo/bin", ".pyenv/shims", ".local/bin", "tools/bin")]
+    monkeypatch.setenv("PATH", os.pathsep.join([*map(str, folders), str(Path(sys.prefix) / "bin"), "/usr/bin", "/bin"]))
+    for made in a_sandbox(studio_home, True):
+        seen = sh(made, f"find {home}; cat {home}/.cargo/credentials.toml {home}/.ssh/id_ed25519 {home}/.netrc; cargo; hatch").output
+    assert "secret" not in seen
+    assert "project" not in seen
+    assert seen.count("tool\n") == 2
+    assert f"{home}/.pyenv/versions/list" in seen
+    assert f"{home}/tools/lib/part" in seen
+
+
+def test_studios_own_python_is_not_on_the_path(sandbox: Sandbox) -> None:
+    entries = sandbox.environment()["PATH"].split(os.pathsep)
+    assert str(Path(sys.prefix) / "bin") not in entries
+    assert not [entry for entry in entries if Path(entry).is_relative_to(settings.BASE_DIR)]
+    done = sh(sandbox, "command -v rg && rg --version && command -v git")
+    assert done.exit_code == 0, done.output
+
+
+def test_studios_own_checkout_is_hidden_but_for_opencode(box: Sandbox) -> None:
+    done = sh(box, f"ls -A {settings.BASE_DIR}; touch {settings.BASE_DIR}/node_modules/x")
+    shown = done.output.split()
+    assert "manage.py" not in shown
+    assert ".git" not in shown
+    assert not (settings.BASE_DIR / "node_modules/x").exists()
+
+
+def test_a_socket_in_run_or_tmp_cannot_be_connected(box: Sandbox, tmp_path: Path, monkeypatch) -> None:
+    place = tmp_path / "docker.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        monkeypatch.chdir(tmp_path)  # a socket's path is short
+        server.bind("docker.sock")
+        server.listen()
+        done = sh(box, f"ls {place} /run; ls -A /run", network=True)
+    assert "No such file" in done.output
+    assert "studio" in done.output.split()  # only the tools that are put there
+    assert not {"dbus", "docker.sock", "systemd", "lock", "user"} & set(done.output.split())
+
+
+def test_names_can_be_resolved_where_the_network_is_allowed(box: Sandbox) -> None:
+    assert sh(box, "cat /etc/resolv.conf", network=True).output == Path("/etc/resolv.conf").read_text()
+
+
+def test_without_network_only_its_own_loopback_is_there(box: Sandbox) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        probe = f"import socket; socket.create_connection(('127.0.0.1', {port}), 2); print('connected')"
+        assert "connected" not in box.run(["python3", "-c", probe], timeout=20, network=False).output
+        assert "connected" in box.run(["python3", "-c", probe], timeout=20, network=True).output
+
+
+def test_it_sees_only_its_own_processes(box: Sandbox) -> None:
+    done = sh(box, "ls -d /proc/[0-9]* | wc -l")
+    assert int(done.output) <= 4
+
+
+def test_no_secret_of_studios_environment_comes_in(sandbox: Sandbox, monkeypatch) -> None:
+    monkeypatch.setenv("STUDIO_SECRET_KEY", "hidden-key")
+    monkeypatch.setenv("DATABASE_URL", "postgres://hidden-password")
+    done = sh(sandbox, "env; echo given: $GIVEN", env={"GIVEN": "yes"})
+    assert "hidden" not in done.output
+    assert "given: yes" in done.output
+    assert f"STUDIO_ATTEMPT={sandbox.marker}" in done.output
+    with pytest.raises(ValueError, match="LD_PRELOAD"):
+        sandbox.environment({"LD_PRELOAD": "/tmp/evil.so"})
+
+
+def test_it_can_work_in_its_workspace_and_home(sandbox: Sandbox) -> None:
+    script = "pwd; touch here $HOME/there $TMPDIR/tmp && git init -q . && git add . && git commit -qm x && git log --format=%an"
+    done = sh(sandbox, script)
+    assert done.output.split() == [str(sandbox.workspace), "Studio"]
+    assert (sandbox.workspace / "here").exists()
+    assert (sandbox.home / "there").exists()
+
+
+def test_a_data_folder_behind_a_symbolic_link_works(studio_home: Path, tmp_path: Path) -> None:
+    if not availability().usable:
+        pytest.skip(availability().sentence)
+    (tmp_path / "link").symlink_to(studio_home)
+    linked = tmp_path / "link"
+    done = sh(Sandbox(workspace=linked / "work/DEMO-1-1", home=linked / "home", marker="link"), "touch made; pwd")
+    assert done.exit_code == 0, done.output
+    assert (studio_home / "work/DEMO-1-1/made").exists()
+
+
+# --- running ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_gives_exit_code_output_and_time(sandbox: Sandbox) -> None:
+    done = sh(sandbox, "cat; echo out; echo err >&2; exit 3", input=b"in\n")
+    assert (done.exit_code, done.output, done.timed_out) == (3, "in\nout\nerr\n", False)
+    apart = sh(sandbox, "echo out; echo err >&2", separate=True)
+    assert (apart.stdout, apart.stderr) == (b"out\n", b"err\n")
+
+
+def test_of_long_output_the_ends_are_kept(sandbox: Sandbox) -> None:
+    heard: list[bytes] = []
+    done = sh(sandbox, "echo first; seq 200000; echo last", max_output=2000, on_output=heard.append)
+    assert done.cut
+    assert len(done.stdout) < 2100
+    assert done.output.startswith("first\n1\n")
+    assert done.output.endswith("last\n")
+    assert "bytes left out" in done.output
+    assert sum(map(len, heard)) > 1_000_000
+
+
+def test_a_run_out_of_time_is_ended_with_all_its_children(sandbox: Sandbox) -> None:
+    done = sh(sandbox, "(setsid sleep 300 &) ; echo started; sleep 300", timeout=1)
+    assert (done.exit_code, done.timed_out) == (None, True)
+    assert "started" in done.output
+    assert done.seconds < 8
+    assert marked(sandbox.marker) == []
+
+
+def test_what_a_tick_raises_ends_the_whole_tree_and_passes(sandbox: Sandbox) -> None:
+    ticks: list[float] = []
+
+    def tick() -> None:
+        ticks.append(time.monotonic())
+        if len(ticks) == 5:
+            raise Stop
+
+    started = time.monotonic()
+    with pytest.raises(Stop):
+        sh(sandbox, "trap '' TERM INT HUP; (setsid nohup sleep 300 &) ; sleep 300", tick=tick)
+    assert time.monotonic() - started < 6
+    assert max(later - earlier for earlier, later in zip(ticks, ticks[1:], strict=False)) < 0.3
+    assert marked(sandbox.marker) == []
+
+
+def test_a_child_that_keeps_the_output_open_does_not_hold_the_run(sandbox: Sandbox) -> None:
+    done = sh(sandbox, "nohup sleep 300 & echo done")
+    assert done.exit_code == 0
+    assert done.seconds < 5
+
+
+# --- what is left behind -----------------------------------------------------------------------------------------------
+
+STUBBORN = """
+trap '' TERM INT HUP
+(trap '' TERM; sleep 300) &
+nohup sleep 300 >/dev/null 2>&1 &
+setsid sleep 300 >/dev/null 2>&1 &
+(setsid sh -c '(sleep 300 &) ; cd /; sleep 300' >/dev/null 2>&1 &)
+echo ready
+sleep 300
+"""
+
+
+def test_everything_is_gone_after_the_process_is_killed_where_isolated(box: Sandbox) -> None:
+    process = box.popen(["sh", "-c", STUBBORN], network=False, stdout=subprocess.PIPE)
+    assert process.stdout
+    assert process.stdout.readline() == b"ready\n"
+    wait_for(lambda: len(marked(box.marker)) >= 7)
+    process.kill()
+    process.wait(5)
+    process.stdout.close()
+    wait_for(lambda: not marked(box.marker), 3)
+
+
+def test_everything_is_gone_after_studios_own_process_is_killed(box: Sandbox, studio_home: Path) -> None:
+    """SIGKILL of the process that started it, as the out-of-memory killer would: nobody is left to clean up."""
+    code = f"""
+import os, subprocess, sys
+from pathlib import Path
+from sessions.workspaces.sandbox import Sandbox
+box = Sandbox(workspace=Path({str(box.workspace)!r}), home=Path({str(box.home)!r}), marker={box.marker!r})
+process = box.popen(["sh", "-c", {STUBBORN!r}], network=True, stdout=subprocess.PIPE)
+print(process.stdout.readline().decode(), flush=True)
+process.wait()
+"""
+    job = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=settings.BASE_DIR,
+        env={**os.environ, "STUDIO_HOME": str(studio_home), "DJANGO_SETTINGS_MODULE": "studio.settings"},
+        stdout=subprocess.PIPE,
+    )
+    assert job.stdout
+    assert job.stdout.readline() == b"ready\n"
+    wait_for(lambda: len(marked(box.marker)) >= 7)
+    job.send_signal(signal.SIGKILL)
+    job.wait(5)
+    job.stdout.close()
+    wait_for(lambda: not marked(box.marker), 3)
+
+
+def test_a_sweep_ends_and_confirms_whatever_was_left_behind(sandbox: Sandbox) -> None:
+    process = sandbox.popen(["sh", "-c", STUBBORN], network=False, stdout=subprocess.PIPE)
+    assert process.stdout
+    process.stdout.readline()
+    wait_for(lambda: len(marked(sandbox.marker)) >= 6)
+    assert sandbox.sweep() == []
+    assert marked(sandbox.marker) == []
+    process.stdout.close()
+    process.wait(5)
+
+
+def test_a_sweep_finds_children_that_dropped_the_marker(sandbox: Sandbox) -> None:
+    process = sandbox.popen(["sh", "-c", "env -i sleep 300 & cd /; env -i sh -c 'echo ready; sleep 300'"], network=False, stdout=subprocess.PIPE)
+    assert process.stdout
+    assert process.stdout.readline() == b"ready\n"
+    assert len(marked(sandbox.marker)) >= 3
+    assert sandbox.sweep() == []
+    process.stdout.close()
+    process.wait(5)
+
+
+def test_a_sweep_finds_a_process_by_its_folder(studio_home: Path) -> None:
+    workspace = studio_home / "work/DEMO-1-1"
+    stray = subprocess.Popen(["sleep", "300"], cwd=workspace)
+    assert marked("nobody", workspace) == [stray.pid]
+    assert sweep("nobody", 5, workspace) == []
+    assert stray.wait(5) == -signal.SIGKILL
+
+
+def test_a_sweep_leaves_others_and_itself_alone(studio_home: Path, monkeypatch) -> None:
+    bystander = subprocess.Popen(["sleep", "300"], env={ATTEMPT_VARIABLE: "swept-not", "PATH": os.environ["PATH"]})
+    code = (
+        "from sessions.workspaces.processes import marked, sweep; import os, subprocess\n"
+        "child = subprocess.Popen(['sleep', '300'])\n"
+        "assert marked('swept') == [child.pid], marked('swept')\n"
+        "print(sweep('swept'), child.wait(5))"
+    )
+    environment = {**os.environ, ATTEMPT_VARIABLE: "swept", "STUDIO_HOME": str(studio_home)}
+    try:
+        own = subprocess.run([sys.executable, "-c", code], cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True)
+        assert own.stdout.split() == ["[]", "-9"], own.stderr
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait(5)
+
+
+# --- where it cannot be had -----------------------------------------------------------------------------------------------
+
+
+def test_availability_says_in_a_sentence_why_not(monkeypatch, tmp_path: Path) -> None:
+    refusing = tmp_path / "bwrap"
+    refusing.write_text("#!/bin/sh\necho 'No permissions to create new namespace' >&2\nexit 1\n")
+    refusing.chmod(0o755)
+    for program, words in ((refusing, "No permissions to create new namespace"), (None, "not installed")):
+        monkeypatch.setattr(sandboxes, "bwrap", lambda program=program: program)
+        answer = availability.__wrapped__()
+        assert not answer.usable
+        assert words in answer.sentence
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert "Linux" in availability.__wrapped__().sentence
+
+
+@isolated
+def test_a_normal_user_can_isolate_too() -> None:
+    if os.getuid():
+        pytest.skip("this run is one")
+    program = toolchains.shutil.which("setpriv")
+    command = [program, "--reuid", "65534", "--regid", "65534", "--clear-groups", str(sandboxes.bwrap()), *sandboxes.ISOLATION, "--", "true"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if "Permission denied" in done.stderr and "execvp" in done.stderr:
+        pytest.skip("bubblewrap lies where only root may look")
+    assert done.returncode == 0, done.stderr
