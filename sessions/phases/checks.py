@@ -30,7 +30,7 @@ def run_check(bench: Bench, session: Session, check: dict[str, Any], head: str) 
             defaults={"command": check["command"], "required": check.get("required", True), "head_oid": head},
         )
         Session.objects.filter(pk=session.pk).update(doing=f"check {check['command']}"[:200])
-        session.task.note("check.started", session_id=session.pk, name=result.name)
+        session.task.note("check.started", session_id=session.pk, check=result.name)
     done = bench.workspace.sandbox.run(
         ["sh", "-c", check["command"]],
         timeout=float(check.get("timeout") or DEFAULT_SECONDS),
@@ -40,6 +40,6 @@ def run_check(bench: Bench, session: Session, check: dict[str, Any], head: str) 
     )
     with bench.claim.record():
         result.finish(done.exit_code, done.output, done.seconds, timed_out=done.timed_out)
-        session.task.note("check.ended", session_id=session.pk, name=result.name, state=result.state)
+        session.task.note("check.ended", session_id=session.pk, check=result.name, state=result.state)
 
 

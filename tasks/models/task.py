@@ -110,7 +110,7 @@ class Task(models.Model):
             self.save(update_fields=[*fields, "updated_at"])
             self.note("task.updated", by=by, fields=sorted(fields))
 
-    def note(self, name: str, *, by: Any = None, session_id: int | None = None, **data: Any) -> Event:
+    def note(self, name: str, /, *, by: Any = None, session_id: int | None = None, **data: Any) -> Event:
         """Append an event about this task."""
         return Event.objects.create(
             name=name, project_id=self.project_id, task=self, session_id=session_id, by=by, data=data
