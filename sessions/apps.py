@@ -2,8 +2,17 @@
 
 from django.apps import AppConfig
 
+from studio.live import topics
+
 
 class SessionsConfig(AppConfig):
     name = "sessions"
     label = "agent_sessions"  # Django's own app holds the label `sessions`
     verbose_name = "Agent sessions"
+
+    def ready(self) -> None:
+        """Say what pages can follow."""
+        from sessions import live  # models are there only now
+
+        topics.route(live.route)
+        topics.register("session", live.SessionTopic())
