@@ -1,5 +1,6 @@
 """The configuration and the environment of one OpenCode server: its agents, what they may do, and what is switched off."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,9 @@ def build(
 ) -> Json:
     """The content of the configuration file.
 
-    `workspace` and `data` are paths as the server sees them, `rules` are more permission rules for the builder (a person's answers),
-    and `is_trusted` says that the project's own configuration is read too.
+    `workspace` and `data` are paths as the server sees them. `rules` are more permission rules (what the project asks about, what people
+    answered): for the builder and its sub-agents, never for those that only read. `is_trusted`: the project's own configuration is
+    read too.
     """
     config: Json = {
         "$schema": "https://opencode.ai/config.json",
@@ -68,7 +70,7 @@ def build(
         "default_agent": BUILD_AGENT,
         "disabled_providers": ["opencode"],
         **patient(provider.config),
-        "permission": everyones_rules(data),
+        "permission": merged(everyones_rules(data), rules or {}),
         "agent": {
             PLAN_AGENT: agent("Reads the project and writes a plan", "plan", reader_rules()),
             REVIEW_AGENT: agent("Reads a change and gives a verdict", "review", reader_rules()),
@@ -97,7 +99,9 @@ def environment(
         "OPENCODE_DISABLE_CLAUDE_CODE": "1",
         "OPENCODE_DISABLE_EXTERNAL_SKILLS": "1",
     }
-    if not is_trusted:
+    if is_trusted:
+        switches["OPENCODE_CONFIG_CONTENT"] = json.dumps(enforced(config))
+    else:
         switches["OPENCODE_DISABLE_PROJECT_CONFIG"] = "1"
     return {
         **provider.environment,
@@ -148,7 +152,20 @@ def reader_rules() -> Rules:
 
 def builder_rules(allow_questions: bool, more: Rules) -> Rules:
     """The implementer: edits and runs within its workspace; what people answered before comes last and so wins."""
-    return {"edit": "allow", "bash": "allow", "question": "allow" if allow_questions else "deny", **more}
+    own = {"edit": "allow", "bash": "allow", "question": "allow" if allow_questions else "deny"}
+    return merged(own, more)
+
+
+def merged(rules: Rules, more: Rules) -> Rules:
+    """Rules with `more` after them, where they win: `{"bash": "ask"}`, or by pattern `{"bash": {"*": "ask", "ls *": "allow"}}`."""
+    result = dict(rules)
+    for name, rule in more.items():
+        old = result.pop(name, {})
+        both = isinstance(old, dict) and isinstance(rule, dict)
+        result[name] = (
+            {**{key: value for key, value in old.items() if key not in rule}, **rule} if both else rule
+        )
+    return result
 
 
 def patient(config: Mapping[str, Any]) -> Json:

@@ -273,6 +273,7 @@ class Follower:
             self._stop()
         self.messages = self._insist(self._fetch)
         busy = set(self._insist(self.client.status))
+        time.sleep(self.transcript.rest_seconds())
         if parts := self.transcript.settle(in_order(self.messages, busy=busy)):
             self.on_change(parts)
         todos = self._insist(lambda: self.client.todo(self.session_id))

@@ -123,12 +123,14 @@ class Server:
         config_file = self.data / "opencode.json"
         write_private(config_file, json.dumps(self._config, indent=1))
         (self.data / "data" / "opencode").mkdir(exist_ok=True, mode=0o700)
+        skip_plugin_install(self.data / "config" / "opencode")
         write_private(self.data / "data" / "opencode" / "auth.json", json.dumps(self._provider.auth))
         return environment(
             self._provider,
             data=self.data,
             config_file=config_file,
             password=self.password,
+            config=self._config,
             is_trusted=self._is_trusted,
         )
 
@@ -193,6 +195,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def skip_plugin_install(folder: Path) -> None:
+    """Keep OpenCode from installing its plugin kit (63 MB from the npm registry) for every attempt: it has no switch for that.
+
+    It leaves a folder alone that has `node_modules` and whose lock file names the package.
+    """
+    (folder / "node_modules").mkdir(parents=True, exist_ok=True)
+    lock = {"lockfileVersion": 3, "packages": {"": {"dependencies": {"@opencode-ai/plugin": "*"}}}}
+    (folder / "package-lock.json").write_text(json.dumps(lock))
 
 
 def write_private(file: Path, text: str) -> None:

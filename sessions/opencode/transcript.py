@@ -50,6 +50,11 @@ class Transcript:
         self._changed -= ready
         return self._hand_on(part for part in map(self._snapshot, ready) if part)
 
+    def rest_seconds(self) -> float:
+        """How long to wait until every part may be handed on again."""
+        latest = max(self._delivered_at.values(), default=0.0)
+        return max(0.0, latest + WRITE_SECONDS - time.monotonic())
+
     def settle(self, truth: list[PartSnapshot]) -> list[PartSnapshot]:
         """What is left to hand on so that the receiver has exactly `truth`: parts that differ, and removals of what is not in it."""
         known = {part.part_id for part in truth}

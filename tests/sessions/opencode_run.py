@@ -24,7 +24,6 @@ from sessions.opencode.stream import EventStream
 from studio.demo_model.project import files
 from studio.demo_model.server import DemoModel
 
-
 QUICK = Limits(total_seconds=60, poll_seconds=1)
 
 
