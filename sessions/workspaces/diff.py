@@ -1,6 +1,7 @@
 """The difference between two commits or trees as lines to show, whatever the names and sizes in it."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -81,7 +82,7 @@ def diff(source: Path, base_oid: str, head_oid: str, *, timeout: float = 20) -> 
     return compare(SourceGit(source, timeout=timeout), base_oid, head_oid)
 
 
-def compare(git: Git, base_oid: str, head_oid: str) -> Diff:
+def compare(git: Git, base_oid: str, head_oid: str, env: Mapping[str, str] | None = None) -> Diff:
     """What changed between two commits or trees, told by `git`."""
     options = (
         "-c",
@@ -94,9 +95,9 @@ def compare(git: Git, base_oid: str, head_oid: str) -> Diff:
         "--no-textconv",
     )
     trees = (checked(base_oid), checked(head_oid))
-    listing = git(*options, "--raw", "--numstat", "-z", "--no-abbrev", *trees)
+    listing = git(*options, "--raw", "--numstat", "-z", "--no-abbrev", *trees, env=env)
     files, blobs, types = _files(listing)
-    patch = git(*options, "-p", "--no-color", *trees, limit=TOTAL_BYTES, head_only=True)
+    patch = git(*options, "-p", "--no-color", *trees, env=env, limit=TOTAL_BYTES, head_only=True)
     _fill(files, types, patch)
     _name_big(git, files, blobs)
     return Diff(

@@ -31,7 +31,6 @@ from studio.errors import Conflict
 __all__ = ["Diff", "Repository", "Workspace", "diff", "inspect", "isolation"]
 
 KEY = re.compile(r"^[A-Z][A-Z0-9]*-[0-9]+-[0-9]+$")
-EXPORT_REF = "refs/studio/export"
 
 
 def isolation(
@@ -141,7 +140,10 @@ class Workspace:
         """Everything between `base` (a commit; the attempt's own by default) and the workspace as it is now."""
         git = self._git(tick)
         tree, left_out = snapshot.files(git)
-        found = compare(git, base or self.base(), tree)
+        no_index = {
+            "GIT_INDEX_FILE": str(git.folder / "studio-none")
+        }  # git reads attributes from it, and fails on a damaged one
+        found = compare(git, base or self.base(), tree, no_index)
         found.left_out = left_out
         return found
 
@@ -226,25 +228,12 @@ class Workspace:
         if resolve(source, oid) and is_ancestor(source, oid, base):
             source("update-ref", ref, oid)
             return
-        git = self._git(tick)
-        git("update-ref", EXPORT_REF, oid)
-        with tempfile.NamedTemporaryFile(prefix="studio-", suffix=".bundle") as bundle:
-            git("bundle", "create", "--quiet", "-", EXPORT_REF, f"^{base}", into=bundle.file)
-            bundle.flush()
-            source(
-                *("-c", "fetch.fsckObjects=true", "-c", "fetch.unpackLimit=1"),
-                *(
-                    "fetch",
-                    "--quiet",
-                    "--no-tags",
-                    "--no-write-fetch-head",
-                    "--no-auto-maintenance",
-                    "--no-recurse-submodules",
-                ),
-                *("--no-prune", "--refmap=", bundle.name, f"+{EXPORT_REF}:{ref}"),
-            )
-        if resolve(source, ref) != oid:
-            raise GitError(f"The work of {self.key} did not arrive whole in {self.source}.")
+        with tempfile.TemporaryFile() as pack:
+            options = ("--revs", "--stdout", "--thin", "--delta-base-offset", "--quiet")
+            self._git(tick)("pack-objects", *options, input=f"{oid}\n^{base}\n".encode(), into=pack)
+            pack.seek(0)
+            source("index-pack", "--stdin", "--strict", "--fix-thin", feed=pack)
+        source("update-ref", ref, oid)
 
     def _move_branch(self, before: str, oid: str) -> None:
         """`before` is what the last export brought: a branch that stands elsewhere was moved by a person, and is theirs."""

@@ -163,6 +163,8 @@ def _land_in_checkout(git: SourceGit, path: Path, branch: str, target: str, merg
         if now != target:
             return False
         if error.code == "git_timeout":
+            (_git_dir(here) / "index.lock").unlink(missing_ok=True)  # of the merge just ended; there was none before
+        if error.code == "git_timeout" or _stands_on(here, merged):
             _put_back(here, target, merged, added)
         raise Conflict(
             f"Git refused to merge in {path}: {error.stderr or error.message}",
@@ -235,6 +237,11 @@ def _in_the_way(here: SourceGit, added: str) -> list[str]:
         listing = here("--literal-pathspecs", "ls-files", "--others", "-z", "--", str(parent))
         return [name.decode(errors="surrogateescape") for name in listing.split(b"\0") if name]
     return []
+
+
+def _stands_on(here: SourceGit, merged: str) -> bool:
+    """Whether git has changed the files and then could not move the branch, as when a hook refuses that."""
+    return not here("diff-index", "--cached", "--name-only", merged)
 
 
 def _put_back(here: SourceGit, target: str, merged: str, added: list[str]) -> None:

@@ -117,14 +117,16 @@ class SourceGit:
         limit: int = LIMIT,
         head_only: bool = False,
         into: IO[bytes] | None = None,
+        feed: IO[bytes] | None = None,
     ) -> bytes:
+        """As `Git` says; `feed` is a file to read its input from."""
         with tempfile.TemporaryFile() as source:
             source.write(input or b"")
             source.seek(0)
             process = subprocess.Popen(
                 ["git", "-C", str(self.path), *QUIET, *(() if self.hooks else NO_HOOKS), *args],
                 env={**_environment(), **PLAIN, **(env or {})},
-                stdin=source,
+                stdin=feed or source,
                 stdout=into or subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
@@ -238,7 +240,7 @@ def checked(oid: str) -> str:
 
 
 def _answer(args: tuple[str, ...], done: Completed, ok: tuple[int, ...], head_only: bool) -> bytes:
-    words = next((word for word in args if not word.startswith("-")), "")
+    words = next((word for word in args if not word.startswith("-") and "=" not in word), "")
     if done.timed_out:
         raise GitError(
             f"git {words} took longer than {done.seconds:.0f} seconds and was stopped.", code="git_timeout"

@@ -60,9 +60,12 @@ def files(git: WorkspaceGit) -> tuple[str, list[str]]:
 
 def stage_all(git: WorkspaceGit) -> None:
     """Put all files into the workspace's own index."""
-    git("update-index", "--really-refresh", "-q", ok=(0, 1, 128))
     if _flags_lie(git, {}):
-        git("read-tree", "--reset", "HEAD")
+        git.sandbox.run(
+            ["rm", "-f", "--", str(git.folder / "index")], timeout=20
+        )  # read-tree would keep its flags
+        if resolve(git, "HEAD"):
+            git("read-tree", "HEAD")
     _add(git, {})
 
 
@@ -73,8 +76,8 @@ def tips(git: WorkspaceGit) -> list[str]:
 
 def unlock(git: WorkspaceGit) -> None:
     """Remove what a killed git left locked. Only for when nothing else works in the workspace."""
-    for name in ("index.lock", "HEAD.lock"):
-        git.sandbox.run(["rm", "-f", "--", str(git.folder / name)], timeout=20)
+    locks = [str(git.folder / name) for name in ("index.lock", "HEAD.lock")]
+    git.sandbox.run(["rm", "-f", "--", *locks], timeout=20)
 
 
 @contextmanager
