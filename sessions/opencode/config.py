@@ -86,8 +86,28 @@ def build(
     return config
 
 
+def enforced(config: Json) -> Json:
+    """The part of the configuration that a trusted project must not change: the server is given it once more, after the project's."""
+    names = (
+        "agent",
+        "permission",
+        "share",
+        "autoupdate",
+        "snapshot",
+        "enabled_providers",
+        "disabled_providers",
+    )
+    return {name: config[name] for name in names if name in config}
+
+
 def environment(
-    provider: Provider, *, data: Path, config_file: Path, password: str, is_trusted: bool = False
+    provider: Provider,
+    *,
+    data: Path,
+    config_file: Path,
+    password: str,
+    config: Json,
+    is_trusted: bool = False,
 ) -> dict[str, str]:
     """The variables of the server: where its data lies, what is off, and what the provider needs. PATH and LANG come from the launcher."""
     switches = {
