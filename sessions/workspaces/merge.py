@@ -163,7 +163,9 @@ def _land_in_checkout(git: SourceGit, path: Path, branch: str, target: str, merg
         if now != target:
             return False
         if error.code == "git_timeout":
-            (_git_dir(here) / "index.lock").unlink(missing_ok=True)  # of the merge just ended; there was none before
+            (_git_dir(here) / "index.lock").unlink(
+                missing_ok=True
+            )  # of the merge just ended; there was none before
         if error.code == "git_timeout" or _stands_on(here, merged):
             _put_back(here, target, merged, added)
         raise Conflict(

@@ -131,9 +131,10 @@ class Sandbox:
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """Built from nothing, so that no secret of Studio's is in it; `extra` comes on top. Variables of the dynamic linker are
         refused (ValueError): they would act on bubblewrap itself, outside."""
-        entries = [*self._search_path(), TOOLS if self.enabled else self.home / ".studio/bin"]
+        entries = self._search_path()
+        own = TOOLS if self.enabled else self.home / ".studio/bin"
         variables = {
-            "PATH": os.pathsep.join(map(str, entries)),
+            "PATH": os.pathsep.join(map(str, [*entries, own])),
             "LANG": "C.UTF-8",
             "HOME": str(self.home),
             "TMPDIR": "/tmp" if self.enabled else str(self.home / ".studio/tmp"),
@@ -143,7 +144,7 @@ class Sandbox:
                 for role in ("AUTHOR", "COMMITTER")
                 for part, value in IDENTITY.items()
             },
-            **toolchains.variables(toolchains.roots(self._search_path())),
+            **toolchains.variables(toolchains.roots(entries)),
             **(extra or {}),
             ATTEMPT_VARIABLE: self.marker,
         }

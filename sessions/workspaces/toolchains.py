@@ -58,24 +58,22 @@ def search_path(denied: list[Path]) -> list[Path]:
     own = [settings.BASE_DIR, settings.STUDIO_HOME, *denied]
     if sys.prefix != sys.base_prefix:
         own.append(Path(sys.prefix))
-    entries = [
-        Path(entry)
-        for entry in [*os.environ.get("PATH", "").split(os.pathsep), *SYSTEM]
-        if entry.startswith("/")
-    ]
+    own = list(dict.fromkeys([*own, *(folder.resolve() for folder in own)]))
+    entries = [*os.environ.get("PATH", "").split(os.pathsep), *SYSTEM]
+    found = [Path(entry) for entry in dict.fromkeys(entries) if entry.startswith("/")]
     return [
         entry
-        for entry in dict.fromkeys(entries)
-        if entry.is_dir() and not any(_is_below(entry, folder) for folder in own)
+        for entry in found
+        if entry.is_dir() and not _lies_in(entry, own) and not _lies_in(entry.resolve(), own)
     ]
 
 
 def roots(entries: list[Path]) -> list[Path]:
     """The folders that the programs in these PATH entries need, for those below a home; never a whole home."""
     found: list[Path] = []
-    for entry in entries:
-        for home in homes():
-            if _is_below(entry, home):
+    for home in homes():
+        for entry in entries:
+            if _lies_in(entry, [home]) or _lies_in(entry.resolve(), [home]):
                 found += _roots_of(entry, home)
     return [root for root in dict.fromkeys(found) if root.exists()]
 
@@ -113,5 +111,5 @@ def ripgrep() -> Path | None:
     return Path(found).resolve() if found else None
 
 
-def _is_below(path: Path, folder: Path) -> bool:
-    return path.is_relative_to(folder) or path.resolve().is_relative_to(folder)
+def _lies_in(path: Path, folders: list[Path]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)

@@ -18,7 +18,10 @@ AUTHOR = ("Alice Example", "alice@example.org")
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     """A repository on main, with the branch `work` one commit ahead: a.txt changed, new/file.txt added, gone.txt deleted."""
-    made = make_repository(tmp_path / "source", {"a.txt": "a\n" * 9, "gone.txt": "gone\n", "b.txt": "b\n", ".gitignore": "*.env\n"})
+    made = make_repository(
+        tmp_path / "source",
+        {"a.txt": "a\n" * 9, "gone.txt": "gone\n", "b.txt": "b\n", ".gitignore": "*.env\n"},
+    )
     git(made, "switch", "-qc", "work")
     (made / "a.txt").write_text("changed\n" + "a\n" * 8)
     (made / "new").mkdir()
@@ -45,11 +48,19 @@ def files(folder: Path) -> dict[str, str]:
 
 def refused(source: Path, code: str, branch: str = "main", **options) -> Conflict:
     """The refusal, after it is sure that nothing has moved or changed."""
-    before = (files(source), git(source, "rev-parse", "HEAD", branch), git(source, "status", "--porcelain", "--ignored"))
+    before = (
+        files(source),
+        git(source, "rev-parse", "HEAD", branch),
+        git(source, "status", "--porcelain", "--ignored"),
+    )
     with pytest.raises(Conflict) as failure:
         land(source, branch, **options)
     assert failure.value.code == code
-    assert (files(source), git(source, "rev-parse", "HEAD", branch), git(source, "status", "--porcelain", "--ignored")) == before
+    assert (
+        files(source),
+        git(source, "rev-parse", "HEAD", branch),
+        git(source, "status", "--porcelain", "--ignored"),
+    ) == before
     return failure.value
 
 
@@ -63,7 +74,10 @@ def test_it_lands_where_the_target_is_checked_out_and_leaves_it_clean(source: Pa
     assert set(after) - set(before) == {"new/file.txt"}
     assert {name for name in before if after.get(name) != before[name]} == {"a.txt", "gone.txt"}
     assert git(source, "status", "--porcelain") == "?? mine.txt"
-    assert git(source, "log", "-1", "--format=%an <%ae> %cn: %s") == "Alice Example <alice@example.org> Studio: Merge DEMO-1: a title"
+    assert (
+        git(source, "log", "-1", "--format=%an <%ae> %cn: %s")
+        == "Alice Example <alice@example.org> Studio: Merge DEMO-1: a title"
+    )
     assert git(source, "rev-parse", "main^2") == git(source, "rev-parse", "work")
 
 
@@ -189,7 +203,9 @@ def test_a_folder_that_becomes_a_file_is_no_collision(source: Path) -> None:
     assert (source / "shape").read_text() == "a file now"
 
 
-def test_a_persons_own_hooks_run_in_their_checkout_and_nothing_else_of_theirs(source: Path, tmp_path: Path) -> None:
+def test_a_persons_own_hooks_run_in_their_checkout_and_nothing_else_of_theirs(
+    source: Path, tmp_path: Path
+) -> None:
     for hook in ("post-merge", "post-commit", "pre-commit"):
         script = source / ".git/hooks" / hook
         script.parent.mkdir(exist_ok=True)
@@ -253,5 +269,10 @@ def test_a_target_that_moves_while_it_is_merged_is_merged_anew(source: Path, mon
 
 def test_hostile_words_in_message_and_author_stay_words(source: Path) -> None:
     head = git(source, "rev-parse", "work")
-    merge(source, head, "main", "--amend\n\n# not a comment\n$(touch x)", ("Eve\nX <x>", "<eve@example.org>\n"))
-    assert git(source, "log", "-1", "--format=%an|%ae|%B") == "EveX x|eve@example.org|--amend\n\n# not a comment\n$(touch x)"
+    merge(
+        source, head, "main", "--amend\n\n# not a comment\n$(touch x)", ("Eve\nX <x>", "<eve@example.org>\n")
+    )
+    assert (
+        git(source, "log", "-1", "--format=%an|%ae|%B")
+        == "EveX x|eve@example.org|--amend\n\n# not a comment\n$(touch x)"
+    )

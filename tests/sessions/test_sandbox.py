@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,9 @@ def studio_home(tmp_path: Path, settings) -> Path:
     return settings.STUDIO_HOME
 
 
-@pytest.fixture(params=[pytest.param(True, id="isolated", marks=isolated), pytest.param(False, id="not-isolated")])
+@pytest.fixture(
+    params=[pytest.param(True, id="isolated", marks=isolated), pytest.param(False, id="not-isolated")]
+)
 def sandbox(request, studio_home: Path) -> Iterator[Sandbox]:
     yield from a_sandbox(studio_home, request.param)
 
@@ -68,7 +71,10 @@ def wait_for(condition, seconds: float = 10) -> None:
 
 
 def test_the_system_cannot_be_remounted_writable_even_as_root(box: Sandbox) -> None:
-    done = sh(box, "mount -o remount,rw,bind / ; umount /tmp; touch /etc/studio-was-here; grep CapEff /proc/self/status")
+    done = sh(
+        box,
+        "mount -o remount,rw,bind / ; umount /tmp; touch /etc/studio-was-here; grep CapEff /proc/self/status",
+    )
     assert not Path("/etc/studio-was-here").exists()
     assert "CapEff:\t0000000000000000" in done.output
     assert "studio-was-here" in done.output  # touch complained
@@ -92,7 +98,11 @@ def test_a_project_checkout_is_hidden_but_for_its_objects(box: Sandbox, tmp_path
     (source / ".git/config").write_text("secret")
     (source / "code.py").write_text("secret")
     seeing = Sandbox(
-        workspace=box.workspace, home=box.home, marker=box.marker, readable=(source / ".git/objects",), hidden=(source,)
+        workspace=box.workspace,
+        home=box.home,
+        marker=box.marker,
+        readable=(source / ".git/objects",),
+        hidden=(source,),
     )
     done = sh(seeing, f"cd {source} && find . ; touch {source}/.git/objects/new; cat .git/config code.py")
     assert "./.git/objects/aa" in done.output
@@ -101,11 +111,22 @@ def test_a_project_checkout_is_hidden_but_for_its_objects(box: Sandbox, tmp_path
     assert not (source / ".git/objects/new").exists()
 
 
-def test_the_home_of_studios_user_is_hidden_and_its_toolchains_are_not(studio_home: Path, tmp_path: Path, monkeypatch) -> None:
+def test_the_home_of_studios_user_is_hidden_and_its_toolchains_are_not(
+    studio_home: Path, tmp_path: Path, monkeypatch
+) -> None:
     if not availability().usable:
         pytest.skip(availability().sentence)
     home = tmp_path / "person"
-    for name in (".cargo/bin", ".pyenv/shims", ".pyenv/versions", ".local/bin", ".ssh", "tools/bin", "tools/lib", "project"):
+    for name in (
+        ".cargo/bin",
+        ".pyenv/shims",
+        ".pyenv/versions",
+        ".local/bin",
+        ".ssh",
+        "tools/bin",
+        "tools/lib",
+        "project",
+    ):
         (home / name).mkdir(parents=True)
     for name in (".cargo/credentials.toml", ".ssh/id_ed25519", ".netrc", "project/code.py"):
         (home / name).write_text("secret")
@@ -114,9 +135,14 @@ def test_the_home_of_studios_user_is_hidden_and_its_toolchains_are_not(studio_ho
         (home / name).chmod(0o755)
     monkeypatch.setenv("HOME", str(home))
     folders = [home / name for name in (".cargo/bin", ".pyenv/shims", ".local/bin", "tools/bin")]
-    monkeypatch.setenv("PATH", os.pathsep.join([*map(str, folders), str(Path(sys.prefix) / "bin"), "/usr/bin", "/bin"]))
+    monkeypatch.setenv(
+        "PATH", os.pathsep.join([*map(str, folders), str(Path(sys.prefix) / "bin"), "/usr/bin", "/bin"])
+    )
     for made in a_sandbox(studio_home, True):
-        seen = sh(made, f"find {home}; cat {home}/.cargo/credentials.toml {home}/.ssh/id_ed25519 {home}/.netrc; cargo; hatch").output
+        seen = sh(
+            made,
+            f"find {home}; cat {home}/.cargo/credentials.toml {home}/.ssh/id_ed25519 {home}/.netrc; cargo; hatch",
+        ).output
     assert "secret" not in seen
     assert "project" not in seen
     assert seen.count("tool\n") == 2
@@ -193,7 +219,9 @@ def test_a_data_folder_behind_a_symbolic_link_works(studio_home: Path, tmp_path:
         pytest.skip(availability().sentence)
     (tmp_path / "link").symlink_to(studio_home)
     linked = tmp_path / "link"
-    done = sh(Sandbox(workspace=linked / "work/DEMO-1-1", home=linked / "home", marker="link"), "touch made; pwd")
+    done = sh(
+        Sandbox(workspace=linked / "work/DEMO-1-1", home=linked / "home", marker="link"), "touch made; pwd"
+    )
     assert done.exit_code == 0, done.output
     assert (studio_home / "work/DEMO-1-1/made").exists()
 
@@ -239,7 +267,7 @@ def test_what_a_tick_raises_ends_the_whole_tree_and_passes(sandbox: Sandbox) -> 
     with pytest.raises(Stop):
         sh(sandbox, "trap '' TERM INT HUP; (setsid nohup sleep 300 &) ; sleep 300", tick=tick)
     assert time.monotonic() - started < 6
-    assert max(later - earlier for earlier, later in zip(ticks, ticks[1:], strict=False)) < 0.3
+    assert max(later - earlier for earlier, later in pairwise(ticks)) < 0.3
     assert marked(sandbox.marker) == []
 
 
@@ -311,7 +339,11 @@ def test_a_sweep_ends_and_confirms_whatever_was_left_behind(sandbox: Sandbox) ->
 
 
 def test_a_sweep_finds_children_that_dropped_the_marker(sandbox: Sandbox) -> None:
-    process = sandbox.popen(["sh", "-c", "env -i sleep 300 & cd /; env -i sh -c 'echo ready; sleep 300'"], network=False, stdout=subprocess.PIPE)
+    process = sandbox.popen(
+        ["sh", "-c", "env -i sleep 300 & cd /; env -i sh -c 'echo ready; sleep 300'"],
+        network=False,
+        stdout=subprocess.PIPE,
+    )
     assert process.stdout
     assert process.stdout.readline() == b"ready\n"
     assert len(marked(sandbox.marker)) >= 3
@@ -329,7 +361,9 @@ def test_a_sweep_finds_a_process_by_its_folder(studio_home: Path) -> None:
 
 
 def test_a_sweep_leaves_others_and_itself_alone(studio_home: Path, monkeypatch) -> None:
-    bystander = subprocess.Popen(["sleep", "300"], env={ATTEMPT_VARIABLE: "swept-not", "PATH": os.environ["PATH"]})
+    bystander = subprocess.Popen(
+        ["sleep", "300"], env={ATTEMPT_VARIABLE: "swept-not", "PATH": os.environ["PATH"]}
+    )
     code = (
         "from sessions.workspaces.processes import marked, sweep; import os, subprocess\n"
         "child = subprocess.Popen(['sleep', '300'])\n"
@@ -338,7 +372,13 @@ def test_a_sweep_leaves_others_and_itself_alone(studio_home: Path, monkeypatch) 
     )
     environment = {**os.environ, ATTEMPT_VARIABLE: "swept", "STUDIO_HOME": str(studio_home)}
     try:
-        own = subprocess.run([sys.executable, "-c", code], cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True)
+        own = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=settings.BASE_DIR,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
         assert own.stdout.split() == ["[]", "-9"], own.stderr
         assert bystander.poll() is None
     finally:
@@ -367,7 +407,18 @@ def test_a_normal_user_can_isolate_too() -> None:
     if os.getuid():
         pytest.skip("this run is one")
     program = toolchains.shutil.which("setpriv")
-    command = [program, "--reuid", "65534", "--regid", "65534", "--clear-groups", str(sandboxes.bwrap()), *sandboxes.ISOLATION, "--", "true"]
+    command = [
+        program,
+        "--reuid",
+        "65534",
+        "--regid",
+        "65534",
+        "--clear-groups",
+        str(sandboxes.bwrap()),
+        *sandboxes.ISOLATION,
+        "--",
+        "true",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     if "Permission denied" in done.stderr and "execvp" in done.stderr:
         pytest.skip("bubblewrap lies where only root may look")

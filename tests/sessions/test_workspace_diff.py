@@ -12,7 +12,10 @@ from tests.factories import git, make_repository
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    return make_repository(tmp_path / "source", {"a.txt": "".join(f"line {n}\n" for n in range(40)), "gone.txt": "gone\n", "old.txt": "same\n" * 9})
+    return make_repository(
+        tmp_path / "source",
+        {"a.txt": "".join(f"line {n}\n" for n in range(40)), "gone.txt": "gone\n", "old.txt": "same\n" * 9},
+    )
 
 
 def changed(source: Path) -> Diff:
@@ -49,20 +52,39 @@ def test_new_changed_deleted_and_renamed_files_are_shown_with_their_lines(source
 
 
 def test_the_text_applies_as_a_patch(source: Path) -> None:
-    (source / "a.txt").write_text((source / "a.txt").read_text().replace("line 5\n", "LINE 5\nand more\n").replace("line 30\n", ""))
+    (source / "a.txt").write_text(
+        (source / "a.txt").read_text().replace("line 5\n", "LINE 5\nand more\n").replace("line 30\n", "")
+    )
     (source / "gone.txt").unlink()
     (source / "added.txt").write_text("x\ny\n")
     text = changed(source).to_text()
     tree = git(source, "rev-parse", "HEAD^{tree}")
     git(source, "reset", "-q", "--hard", "HEAD~1")
-    (source.parent / "patch").write_text(text.replace("--- /dev/null", "new file mode 100644\n--- /dev/null").replace("diff --git a/gone.txt b/gone.txt", "diff --git a/gone.txt b/gone.txt\ndeleted file mode 100644"))
+    (source.parent / "patch").write_text(
+        text.replace("--- /dev/null", "new file mode 100644\n--- /dev/null").replace(
+            "diff --git a/gone.txt b/gone.txt", "diff --git a/gone.txt b/gone.txt\ndeleted file mode 100644"
+        )
+    )
     git(source, "apply", "--index", str(source.parent / "patch"))
     assert git(source, "write-tree") == tree
 
 
 @pytest.mark.parametrize(
     "name",
-    ['quo"te', "new\nline", "tab\tand space ", "esc\x1b[31m", "--- a", "-n", "ü", " b/x => {c}", ":(glob)*", "back\\slash", "diff --git a", "dir with/deep name"],
+    [
+        'quo"te',
+        "new\nline",
+        "tab\tand space ",
+        "esc\x1b[31m",
+        "--- a",
+        "-n",
+        "ü",
+        " b/x => {c}",
+        ":(glob)*",
+        "back\\slash",
+        "diff --git a",
+        "dir with/deep name",
+    ],
 )
 def test_odd_names_come_through_whole(source: Path, name: str) -> None:
     (source / name).parent.mkdir(exist_ok=True)
@@ -115,7 +137,11 @@ def test_long_and_huge_files_are_cut_and_it_is_said(source: Path, monkeypatch) -
         stream.writelines("y" * 60 + "\n" for _ in range(20_000))
     whole = changed(source)
     found = {file.path: file for file in whole.files}
-    assert (found["long.txt"].additions, found["long.txt"].shown_lines, found["long.txt"].too_large) == (5000, 3000, True)
+    assert (found["long.txt"].additions, found["long.txt"].shown_lines, found["long.txt"].too_large) == (
+        5000,
+        3000,
+        True,
+    )
     assert (found["huge.txt"].too_large, found["huge.txt"].hunks) == (True, [])
     assert found["wide.txt"].hunks[0].lines[0].text.endswith("[line cut]")
     assert "2 files are too large" in whole.cut

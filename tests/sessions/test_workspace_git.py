@@ -26,7 +26,9 @@ def _data_folder(tmp_path: Path, settings) -> None:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    return make_repository(tmp_path / "source", {"a.txt": "one\ntwo\nthree\n", "sub/b.txt": "b\n", ".gitignore": "*.log\n"})
+    return make_repository(
+        tmp_path / "source", {"a.txt": "one\ntwo\nthree\n", "sub/b.txt": "b\n", ".gitignore": "*.log\n"}
+    )
 
 
 @pytest.fixture
@@ -39,7 +41,9 @@ def workspace(source: Path, tmp_path: Path) -> Iterator[Workspace]:
 
 def a_workspace(source: Path, tmp_path: Path, key: str = "DEMO-1-1", enabled: bool = ISOLATED) -> Workspace:
     folder = tmp_path / "studio" / key
-    sandbox = isolation(inspect(source), folder / "work", folder / "home", f"{key}-{os.getpid()}", enabled=enabled)
+    sandbox = isolation(
+        inspect(source), folder / "work", folder / "home", f"{key}-{os.getpid()}", enabled=enabled
+    )
     return Workspace(source, folder / "work", key, sandbox)
 
 
@@ -66,7 +70,9 @@ def paths(found) -> dict[str, str]:
 # --- making it -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_workspace_is_a_clone_on_its_own_branch_with_nothing_to_push_to(workspace: Workspace, source: Path) -> None:
+def test_a_workspace_is_a_clone_on_its_own_branch_with_nothing_to_push_to(
+    workspace: Workspace, source: Path
+) -> None:
     assert git(workspace.path, "branch", "--show-current") == "studio/DEMO-1-1"
     assert git(workspace.path, "rev-parse", "HEAD") == git(source, "rev-parse", "main") == workspace.base()
     assert git(workspace.path, "status", "--porcelain") == git(workspace.path, "remote") == ""
@@ -78,7 +84,9 @@ def test_making_it_changes_nothing_in_the_source_but_a_pin(source: Path, tmp_pat
     a_workspace(source, tmp_path).create("main")
     git(source, "update-ref", "-d", "refs/studio/base/DEMO-1-1")
     for folder in ("base", ""):
-        (source / ".git/refs/studio" / folder).rmdir() if (source / ".git/refs/studio" / folder).is_dir() else None
+        (source / ".git/refs/studio" / folder).rmdir() if (
+            source / ".git/refs/studio" / folder
+        ).is_dir() else None
     assert fingerprint(source) == before
 
 
@@ -139,15 +147,25 @@ def test_the_source_cannot_be_written_or_seen_from_a_workspace(workspace: Worksp
 # --- hostile clones -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("enabled", [pytest.param(True, marks=pytest.mark.skipif(not ISOLATED, reason="no namespaces")), False])
-def test_a_git_folder_replaced_by_a_link_to_the_source_lands_no_commit_there(source: Path, tmp_path: Path, enabled: bool) -> None:
+@pytest.mark.parametrize(
+    "enabled", [pytest.param(True, marks=pytest.mark.skipif(not ISOLATED, reason="no namespaces")), False]
+)
+def test_a_git_folder_replaced_by_a_link_to_the_source_lands_no_commit_there(
+    source: Path, tmp_path: Path, enabled: bool
+) -> None:
     workspace = a_workspace(source, tmp_path, enabled=enabled)
     workspace.create("main")
     before = fingerprint(source)
     shutil.rmtree(workspace.path / ".git")
     (workspace.path / ".git").symlink_to(source / ".git")
     (workspace.path / "a.txt").write_text("agent\n")
-    for call in (workspace.tree, workspace.diff, workspace.remove, lambda: workspace.commit("x"), lambda: workspace.restore("0" * 40)):
+    for call in (
+        workspace.tree,
+        workspace.diff,
+        workspace.remove,
+        lambda: workspace.commit("x"),
+        lambda: workspace.restore("0" * 40),
+    ):
         with pytest.raises(GitError) as failure:
             call()
         assert failure.value.code == "workspace_broken"
@@ -156,10 +174,14 @@ def test_a_git_folder_replaced_by_a_link_to_the_source_lands_no_commit_there(sou
 
 
 @pytest.mark.skipif(not ISOLATED, reason=availability().sentence)
-def test_a_git_folder_whose_parts_are_links_to_the_source_lands_nothing_there(workspace: Workspace, source: Path) -> None:
+def test_a_git_folder_whose_parts_are_links_to_the_source_lands_nothing_there(
+    workspace: Workspace, source: Path
+) -> None:
     before = fingerprint(source)
     for name in ("refs", "HEAD", "config"):
-        shutil.rmtree(workspace.path / ".git" / name) if (workspace.path / ".git" / name).is_dir() else (workspace.path / ".git" / name).unlink()
+        shutil.rmtree(workspace.path / ".git" / name) if (workspace.path / ".git" / name).is_dir() else (
+            workspace.path / ".git" / name
+        ).unlink()
         (workspace.path / ".git" / name).symlink_to(source / ".git" / name)
     (workspace.path / "a.txt").write_text("agent\n")
     with pytest.raises(GitError):
@@ -180,7 +202,9 @@ def test_a_work_tree_set_elsewhere_erases_nothing(workspace: Workspace, tmp_path
     assert (elsewhere / "precious.txt").read_text() == "precious"
 
 
-def test_without_its_git_folder_the_outer_repository_is_not_taken(workspace: Workspace, tmp_path: Path) -> None:
+def test_without_its_git_folder_the_outer_repository_is_not_taken(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     make_repository(tmp_path / "studio", {"outer.txt": "outer"})
     before = git(tmp_path / "studio", "rev-parse", "HEAD")
     agent(workspace, "rm -rf .git")
@@ -191,14 +215,36 @@ def test_without_its_git_folder_the_outer_repository_is_not_taken(workspace: Wor
 
 
 @pytest.mark.skipif(not ISOLATED, reason=availability().sentence)
-def test_nothing_planted_in_a_workspace_runs_outside(workspace: Workspace, source: Path, tmp_path: Path) -> None:
+def test_nothing_planted_in_a_workspace_runs_outside(
+    workspace: Workspace, source: Path, tmp_path: Path
+) -> None:
     canary = tmp_path / "canary"
     evil = f"sh -c 'touch {canary}; cat'"
-    settings = ("core.fsmonitor", "filter.x.clean", "filter.x.smudge", "diff.x.command", "diff.x.textconv", "diff.external")
+    settings = (
+        "core.fsmonitor",
+        "filter.x.clean",
+        "filter.x.smudge",
+        "diff.x.command",
+        "diff.x.textconv",
+        "diff.external",
+    )
     agent(workspace, "\n".join(f'git config {name} "{evil}"' for name in settings))
-    agent(workspace, "printf '*.txt filter=x diff=x merge=x\\n' > .gitattributes; echo new > new.txt; mkdir -p .git/hooks")
-    for hook in ("pre-commit", "post-commit", "prepare-commit-msg", "post-checkout", "reference-transaction", "post-index-change"):
-        agent(workspace, f"printf '#!/bin/sh\\ntouch {canary}\\n' > .git/hooks/{hook}; chmod +x .git/hooks/{hook}")
+    agent(
+        workspace,
+        "printf '*.txt filter=x diff=x merge=x\\n' > .gitattributes; echo new > new.txt; mkdir -p .git/hooks",
+    )
+    for hook in (
+        "pre-commit",
+        "post-commit",
+        "prepare-commit-msg",
+        "post-checkout",
+        "reference-transaction",
+        "post-index-change",
+    ):
+        agent(
+            workspace,
+            f"printf '#!/bin/sh\\ntouch {canary}\\n' > .git/hooks/{hook}; chmod +x .git/hooks/{hook}",
+        )
     workspace.diff()
     state = workspace.tree()
     oid = workspace.commit("work")
@@ -228,7 +274,10 @@ def test_locks_left_by_a_killed_git_and_a_damaged_index_do_not_stop_a_commit(wor
 
 
 def test_a_repository_inside_the_workspace_is_left_out_and_named(workspace: Workspace) -> None:
-    agent(workspace, "git init -q inner; git init -q 'odd [name]'; cd inner; echo x > x; git add x; git commit -qm x")
+    agent(
+        workspace,
+        "git init -q inner; git init -q 'odd [name]'; cd inner; echo x > x; git add x; git commit -qm x",
+    )
     (workspace.path / "new.txt").write_text("new\n")
     found = workspace.diff()
     assert paths(found) == {"new.txt": "added"}
@@ -246,7 +295,9 @@ def test_a_repository_inside_the_workspace_is_left_out_and_named(workspace: Work
 def test_the_tree_tells_every_kind_of_change_apart_and_restores_it(workspace: Workspace) -> None:
     clean = workspace.tree()
     assert workspace.tree() == clean
-    states = {clean: agent(workspace, "git status --porcelain; git rev-parse HEAD; git branch --show-current")}
+    states = {
+        clean: agent(workspace, "git status --porcelain; git rev-parse HEAD; git branch --show-current")
+    }
     for script in (
         "echo changed > a.txt",
         "git add a.txt",
@@ -257,16 +308,23 @@ def test_the_tree_tells_every_kind_of_change_apart_and_restores_it(workspace: Wo
         "git checkout -q --detach; rm -rf sub",
     ):
         agent(workspace, script)
-        states[workspace.tree()] = agent(workspace, "git status --porcelain; git rev-parse HEAD; git branch --show-current")
+        states[workspace.tree()] = agent(
+            workspace, "git status --porcelain; git rev-parse HEAD; git branch --show-current"
+        )
     assert len(states) == 8
     for state, seen in reversed(states.items()):
         workspace.restore(state)
-        assert agent(workspace, "git status --porcelain; git rev-parse HEAD; git branch --show-current") == seen
+        assert (
+            agent(workspace, "git status --porcelain; git rev-parse HEAD; git branch --show-current") == seen
+        )
         assert workspace.tree() == state
 
 
 def test_an_empty_workspace_and_one_in_conflict_have_a_tree(workspace: Workspace) -> None:
-    agent(workspace, "git switch -qc x; echo x > a.txt; git commit -qam x; git switch -q main; echo y > a.txt; git commit -qam y")
+    agent(
+        workspace,
+        "git switch -qc x; echo x > a.txt; git commit -qam x; git switch -q main; echo y > a.txt; git commit -qam y",
+    )
     agent(workspace, "git merge x >/dev/null || true")
     conflict = workspace.tree()
     assert conflict == workspace.tree()
@@ -278,7 +336,11 @@ def test_an_empty_workspace_and_one_in_conflict_have_a_tree(workspace: Workspace
 def test_a_commit_takes_everything_but_ignored_files(workspace: Workspace) -> None:
     agent(workspace, "echo log > x.log; rm a.txt; echo new > new.txt; git add new.txt; echo newer > new.txt")
     oid = workspace.commit("Work\n\n# kept")
-    assert git(workspace.path, "ls-tree", "-r", "--name-only", oid).split() == [".gitignore", "new.txt", "sub/b.txt"]
+    assert git(workspace.path, "ls-tree", "-r", "--name-only", oid).split() == [
+        ".gitignore",
+        "new.txt",
+        "sub/b.txt",
+    ]
     assert git(workspace.path, "show", f"{oid}:new.txt") == "newer"
     assert git(workspace.path, "log", "-1", "--format=%an %cn %B", oid) == "Studio Studio Work\n\n# kept"
     assert git(workspace.path, "status", "--porcelain") == ""
@@ -297,7 +359,11 @@ def test_an_export_arrives_in_the_source_and_touches_nothing_else(workspace: Wor
     oid = workspace.commit("work")
     workspace.export(oid)
     workspace.export(oid)
-    assert git(source, "rev-parse", "refs/studio/attempts/DEMO-1-1") == git(source, "rev-parse", "studio/DEMO-1-1") == oid
+    assert (
+        git(source, "rev-parse", "refs/studio/attempts/DEMO-1-1")
+        == git(source, "rev-parse", "studio/DEMO-1-1")
+        == oid
+    )
     assert git(source, "tag") == git(source, "status", "--porcelain") == ""
     assert not (source / ".git/FETCH_HEAD").exists()
     assert (git(source, "rev-parse", "HEAD"), (source / ".git/index").read_bytes()) == (head, index)
@@ -327,7 +393,9 @@ def test_a_branch_that_is_checked_out_or_moved_by_a_person_stays(workspace: Work
     assert git(source, "rev-parse", "studio/DEMO-1-1") == own
 
 
-def test_an_export_works_after_the_agent_switched_branches_and_amended(workspace: Workspace, source: Path) -> None:
+def test_an_export_works_after_the_agent_switched_branches_and_amended(
+    workspace: Workspace, source: Path
+) -> None:
     agent(workspace, "echo 1 > new.txt")
     workspace.export(workspace.commit("first"))
     agent(workspace, "git switch -qc elsewhere; echo 2 > new.txt; git commit -qa --amend -m amended")
@@ -337,7 +405,10 @@ def test_an_export_works_after_the_agent_switched_branches_and_amended(workspace
 
 
 def test_a_damaged_object_does_not_get_into_the_source(workspace: Workspace, source: Path) -> None:
-    tree = agent(workspace, "printf '100644 blob %s\\t.git\\n' $(git hash-object -w a.txt) | git mktree --missing || true")
+    tree = agent(
+        workspace,
+        "printf '100644 blob %s\\t.git\\n' $(git hash-object -w a.txt) | git mktree --missing || true",
+    )
     evil = agent(workspace, f"git commit-tree {tree.split()[-1]} -p HEAD -m evil")
     with pytest.raises(GitError):
         workspace.export(evil)
@@ -357,9 +428,16 @@ def test_removing_what_was_exported_leaves_no_recovery(workspace: Workspace, sou
     assert workspace.remove() == ""
 
 
-def test_removing_keeps_dirty_and_unmerged_work_and_it_can_be_brought_back(workspace: Workspace, source: Path) -> None:
-    agent(workspace, "git switch -qc side; echo side > side.txt; git add .; git commit -qm side; git switch -q studio/DEMO-1-1")
-    agent(workspace, "echo dirty > a.txt; echo new > new.txt; mkdir locked; echo x > locked/x; chmod 500 locked")
+def test_removing_keeps_dirty_and_unmerged_work_and_it_can_be_brought_back(
+    workspace: Workspace, source: Path
+) -> None:
+    agent(
+        workspace,
+        "git switch -qc side; echo side > side.txt; git add .; git commit -qm side; git switch -q studio/DEMO-1-1",
+    )
+    agent(
+        workspace, "echo dirty > a.txt; echo new > new.txt; mkdir locked; echo x > locked/x; chmod 500 locked"
+    )
     side = agent(workspace, "git rev-parse side")
     ref = workspace.remove()
     assert ref.startswith("refs/studio/recovery/DEMO-1-1-")
@@ -394,11 +472,17 @@ def test_a_repository_is_described(source: Path) -> None:
     git(source, "branch", "feature/x")
     found = inspect(f" {source}/ ", "feature/x")
     assert (found.path, found.git_dir, found.objects) == (source, source / ".git", (source / ".git/objects",))
-    assert (found.head_branch, found.target_branch, set(found.branches)) == ("main", "feature/x", {"main", "feature/x"})
+    assert (found.head_branch, found.target_branch, set(found.branches)) == (
+        "main",
+        "feature/x",
+        {"main", "feature/x"},
+    )
     assert found.head_oid == git(source, "rev-parse", "main")
 
 
-def test_what_is_no_usable_repository_is_refused_with_a_sentence(source: Path, tmp_path: Path, settings) -> None:
+def test_what_is_no_usable_repository_is_refused_with_a_sentence(
+    source: Path, tmp_path: Path, settings
+) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "empty").mkdir()
     git(tmp_path, "init", "-q", "unborn")
@@ -430,7 +514,9 @@ def test_clones_that_are_not_whole_and_unsupported_kinds_are_refused(source: Pat
     git(modular, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(source), "lib")
     git(modular, "commit", "-qm", "submodule")
     assert "submodules" in refused(modular)
-    large = make_repository(tmp_path / "large", {"deep/.gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n"})
+    large = make_repository(
+        tmp_path / "large", {"deep/.gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n"}
+    )
     assert "LFS" in refused(large)
 
 
