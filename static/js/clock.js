@@ -1,0 +1,32 @@
+// Times that run: <time datetime="2026-01-02T03:04:05Z" data-since> says "41 s", "3 min", "2 h", "5 d" ago, every second anew.
+// Its title is the moment itself, in the reader's own zone. <time datetime=… data-at> shows that moment as its text.
+(() => {
+  "use strict";
+
+  const STEPS = [
+    [86_400, "d"],
+    [3_600, "h"],
+    [60, "min"],
+  ];
+
+  function since(seconds) {
+    const [length, unit] = STEPS.find(([length]) => seconds >= length) || [1, "s"];
+    return `${Math.floor(seconds / length)} ${unit}`;
+  }
+
+  function run() {
+    for (const time of document.querySelectorAll("time[data-since], time[data-at]")) {
+      const at = new Date(time.dateTime);
+      if (Number.isNaN(at.valueOf())) continue;
+      const moment = at.toLocaleString();
+      const text = "since" in time.dataset ? since(Math.max(0, (Date.now() - at) / 1000)) : moment;
+      if (time.textContent !== text) time.textContent = text;
+      if (time.title !== moment) time.title = moment;
+    }
+  }
+
+  document.addEventListener("DOMContentLoaded", run);
+  document.addEventListener("htmx:afterSettle", run);
+  document.addEventListener("live:entries", run);
+  setInterval(run, 1_000);
+})();
