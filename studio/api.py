@@ -126,7 +126,7 @@ class TokenAuth(HttpBearer):
     """`Authorization: Bearer studio_…`, as `manage.py createtoken` prints it."""
 
     def authenticate(self, request: HttpRequest, token: str) -> ApiToken:
-        found = ApiToken.find(token.strip())
+        found = ApiToken.find(token.strip()) if token.isascii() else None
         if found is None:
             raise AuthenticationError(message="The token is unknown or has expired.")
         if found.scope == ApiToken.Scope.READ and request.method not in SAFE_METHODS:

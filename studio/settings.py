@@ -98,6 +98,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "template_partials",
     "csp",
+    "ninja",
     "studio",
     "tasks",
     "sessions",

@@ -14,7 +14,7 @@ from studio.api import Cursor, Id, Limit, Missing, Page, Text, page, responses
 from studio.errors import Conflict, Forbidden, Invalid
 from studio.repeat import DOCUMENTED, repeatable
 from studio.roles import Role
-from tasks import schemas
+from tasks import repositories, schemas
 from tasks.lifecycle import Status
 from tasks.models import Event, Project, Task
 
@@ -39,10 +39,11 @@ def create_project(request: HttpRequest, new: schemas.ProjectIn) -> Any:
     """Add a repository on Studio's machine. Only staff may. 422 says what is wrong with the path."""
     if not request.user.is_staff:
         raise Forbidden("Only staff may add a project: it opens a folder of this machine to agents.")
-    from tasks import repositories
-
     found = repositories.inspect(new.path, new.target_branch)
-    fields = new.dict(exclude_unset=True) | {"path": str(found.path), "target_branch": found.target_branch}
+    fields = new.dict(exclude_unset=True) | {
+        "path": str(getattr(found, "path", new.path)),
+        "target_branch": getattr(found, "target_branch", new.target_branch or "main"),
+    }
     project = Project(**fields)
     project.full_clean()
     try:
@@ -66,10 +67,11 @@ def change_project(request: HttpRequest, project_id: int, change: schemas.Projec
     """Change its settings; maintainers may. What runs already goes on as it began."""
     project = _project(request, project_id, Role.MAINTAINER)
     fields = change.dict(exclude_unset=True)
+    if {"trusted", "readable_paths"} & fields.keys() and not request.user.is_staff:
+        raise Forbidden("Only staff may open more of this machine to agents: trusted and readable_paths.")
     if "target_branch" in fields:
-        from tasks import repositories
-
-        fields["target_branch"] = repositories.inspect(project.path, fields["target_branch"]).target_branch
+        found = repositories.inspect(project.path, fields["target_branch"])
+        fields["target_branch"] = getattr(found, "target_branch", fields["target_branch"] or "main")
     for name, value in fields.items():
         setattr(project, name, value)
     with transaction.atomic():

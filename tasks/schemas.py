@@ -1,7 +1,9 @@
 """What the API takes and shows of projects, tasks and what belongs to them."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
+from django.conf import settings
 from ninja import Field, Schema
 from pydantic import AfterValidator, StringConstraints
 
@@ -17,6 +19,23 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def _readable(text: str) -> str:
+    """A folder that agents may read: never one that shows them Studio's own data."""
+    folder = Path(text)
+    if not folder.is_absolute():
+        raise ValueError("Give the whole path, beginning with a slash.")
+    folder, home = folder.resolve(), settings.STUDIO_HOME.resolve()
+    if folder.is_relative_to(home) or home.is_relative_to(folder):
+        raise ValueError("Studio's data folder lies in it, or it in the data folder.")
+    return str(folder)
+
+
+def _distinct(checks: "list[CheckIn]") -> "list[CheckIn]":
+    if len({check.name for check in checks}) < len(checks):
+        raise ValueError("Two checks have the same name.")
+    return checks
+
+
 Title = Annotated[FilledText, StringConstraints(max_length=200), AfterValidator(_one_line)]
 Description = Annotated[Text, StringConstraints(max_length=DESCRIPTION_LIMIT)]
 Rounds = Annotated[int, Field(ge=0, le=20)]
@@ -25,6 +44,7 @@ Name = Annotated[FilledText, StringConstraints(max_length=100)]
 ModelName = Annotated[Text, StringConstraints(max_length=200)]
 Branch = Annotated[Text, StringConstraints(max_length=200)]
 Folder = Annotated[FilledText, StringConstraints(max_length=1000)]
+ReadableFolder = Annotated[Folder, AfterValidator(_readable)]
 
 
 # --- in: a field with a `default_factory` may be left out, and then nothing is changed ------------------------------
@@ -55,13 +75,15 @@ class ProjectChange(PolicyIn):
 
     name: Name = Field(default_factory=str)
     target_branch: Branch = Field(default_factory=str, description="Empty: the branch that is checked out.")
-    checks: Annotated[list[CheckIn], Field(max_length=50)] = Field(default_factory=list)
+    checks: Annotated[list[CheckIn], Field(max_length=50), AfterValidator(_distinct)] = Field(
+        default_factory=list
+    )
     model: ModelName = Field(default_factory=str, description="provider/model; empty: the default.")
     review_model: ModelName = Field(default_factory=str)
     trusted: bool = Field(
         default_factory=bool, description="Let the repository's own OpenCode configuration take effect."
     )
-    readable_paths: Annotated[list[Folder], Field(max_length=50)] = Field(default_factory=list)
+    readable_paths: Annotated[list[ReadableFolder], Field(max_length=50)] = Field(default_factory=list)
 
 
 class ProjectIn(ProjectChange):

@@ -1,0 +1,197 @@
+"""What the API takes and shows of sessions, their activity and the agent's requests."""
+
+from typing import Annotated, Any, Literal
+
+from ninja import Field, Schema
+from pydantic import StringConstraints
+
+from sessions.models import Activity, Request, Session
+from sessions.models.session import Phase, State
+from sessions.workspaces.diff import Diff
+from studio.api import Input, Text, Timestamp
+
+Label = Annotated[Text, StringConstraints(max_length=10_000)]
+
+
+class AnswerIn(Input):
+    """For a permission `reply` and, if you like, `message`; for a question `answers`, or `reject`."""
+
+    reply: Literal["once", "always", "reject"] | None = None
+    message: Annotated[Text, StringConstraints(max_length=10_000)] = ""
+    answers: Annotated[list[Annotated[list[Label], Field(max_length=50)]], Field(max_length=50)] | None = (
+        Field(None, description="For each question its chosen labels, or words of your own.")
+    )
+    reject: bool = False
+
+
+class Started(Schema):
+    """An execution was started; it goes on in the background."""
+
+    task_id: int
+    session_id: int
+    status: Literal["execution_started"]
+    message: str
+
+
+class Merged(Schema):
+    """The change has landed as the commit `oid` on `branch`."""
+
+    task_id: int
+    status: str
+    oid: str
+    branch: str
+
+
+class FileOut(Schema):
+    path: str
+    old_path: str
+    status: str
+    additions: int
+    deletions: int
+    binary: bool
+    too_large: bool
+
+
+class DiffOut(Schema):
+    """What the current attempt changed. `cut` says what is not shown; `left_out` are repositories inside the workspace."""
+
+    task_id: int
+    attempt_number: int
+    base_oid: str
+    head_oid: str
+    additions: int
+    deletions: int
+    files: list[FileOut]
+    patch: str
+    cut: str
+    left_out: list[str]
+
+
+class SessionOut(Schema):
+    id: int
+    task: int
+    task_key: str
+    attempt: int
+    attempt_number: int
+    phase: Phase
+    state: State
+    reason: str = Field(description="Why it ended without its result; empty otherwise.")
+    detail: str
+    advice: str = Field(description="What a person can do about it.")
+    by: int | None
+    model: str
+    doing: str
+    todos: list[Any]
+    retry_notice: str
+    result: Any
+    opencode_session_id: str
+    rev: int
+    tokens: dict[str, Any]
+    cost: float
+    created_at: Timestamp
+    started_at: Timestamp | None
+    active_at: Timestamp | None
+    ended_at: Timestamp | None
+
+
+class ActivityOut(Schema):
+    seq: int
+    rev: int
+    id: str
+    message_id: str
+    opencode_session_id: str
+    depth: int
+    kind: Activity.Kind
+    tool: str
+    state: str
+    title: str
+    input: Any
+    output: str
+    text: str
+    metadata: Any
+    tokens: Any
+    cost: float
+    started_at: Timestamp | None
+    ended_at: Timestamp | None
+
+
+class Execution(Schema):
+    """What runs now: from `session_id` to `last_activity` all is null when nothing does."""
+
+    task_id: int
+    status: str
+    session_id: int | None
+    phase: Phase | None
+    state: State | None
+    since: Timestamp | None
+    owner: str | None
+    stopping: bool | None
+    doing: str | None
+    last_activity: ActivityOut | None
+    last_session: SessionOut | None = Field(description="The newest session, also when it has ended.")
+
+
+class RequestOut(Schema):
+    id: int
+    task: int
+    session: int
+    kind: Request.Kind
+    body: Any
+    state: Request.State
+    answer: Any
+    answered_by: int | None
+    opened_at: Timestamp
+    answered_at: Timestamp | None
+    delivered_at: Timestamp | None
+
+
+def show_session(session: Session) -> dict[str, Any]:
+    """As `SessionOut`; load its attempt, task and project with it."""
+    plain = ["id", "phase", "state", "reason", "detail", "advice", "model", "doing", "todos", "retry_notice"]
+    plain += ["result", "opencode_session_id", "rev", "tokens"]
+    times = ["created_at", "started_at", "active_at", "ended_at"]
+    return (
+        {name: getattr(session, name) for name in plain}
+        | {name: (at := getattr(session, name)) and at.isoformat() for name in times}
+        | {
+            "task": session.attempt.task_id,
+            "task_key": session.task.key,
+            "attempt": session.attempt_id,
+            "attempt_number": session.attempt.number,
+            "by": session.by_id,
+            "cost": float(session.cost),
+        }
+    )
+
+
+def show_activity(entry: Activity) -> dict[str, Any]:
+    """As `ActivityOut`."""
+    return entry.to_dict()
+
+
+def show_request(request: Request) -> dict[str, Any]:
+    """As `RequestOut`; load its session's attempt with it."""
+    plain = ["id", "kind", "body", "state", "answer"]
+    times = ["opened_at", "answered_at", "delivered_at"]
+    return (
+        {name: getattr(request, name) for name in plain}
+        | {name: (at := getattr(request, name)) and at.isoformat() for name in times}
+        | {
+            "task": request.session.attempt.task_id,
+            "session": request.session_id,
+            "answered_by": request.answered_by_id,
+        }
+    )
+
+
+def show_diff(diff: Diff) -> dict[str, Any]:
+    """The part of `DiffOut` that the diff itself tells."""
+    named = list(FileOut.model_fields)
+    return {
+        "additions": diff.additions,
+        "deletions": diff.deletions,
+        "files": [{name: getattr(file, name) for name in named} for file in diff.files],
+        "patch": diff.to_text(),
+        "cut": diff.cut,
+        "left_out": diff.left_out,
+    }
