@@ -32,7 +32,7 @@ class Limits:
     """When a run has failed, in seconds.
 
     start: nothing came after the prompt. progress: no new part or text (a tool that runs has tool_seconds). total: since the call.
-    server: OpenCode does not answer. A provider that fails is given up after `retries` retries, or retry_seconds of them, whichever
+    server: OpenCode refuses connections. answer: it accepts them and does not answer. A provider that fails is given up after `retries` retries, or retry_seconds of them, whichever
     comes first. poll: how often OpenCode is asked even if no event came. Time that the agent waits for a person counts for total only.
     """
 
@@ -40,7 +40,8 @@ class Limits:
     progress_seconds: float = 600
     tool_seconds: float = 3600
     total_seconds: float = 4 * 3600
-    server_seconds: float = 30
+    server_seconds: float = 10
+    answer_seconds: float = 120
     retries: int = 6
     retry_seconds: float = 180
     poll_seconds: float = 3
@@ -57,7 +58,7 @@ def follow(
     on_status: Callable[[Status], None] = lambda status: None,
     limits: Limits = Limits(),
 ) -> Outcome:
-    """Follow the prompt `message_id`, sent after `stream` was opened, until it ends.
+    """Follow the prompt `message_id` until it ends. Open (or `clear`) `stream` before the prompt is sent.
 
     When it returns, `on_change` has had exactly what `snapshot` returns (parts that OpenCode took back came with `removed`). What `tick`
     and the callbacks raise passes through and leaves the run as it is. A failure to reach OpenCode is an outcome, not an exception.
@@ -144,6 +145,8 @@ class Follower:
     def _take_status(self, event: Event) -> None:
         """What an event of the conversation itself says beside its parts."""
         match event.type:
+            case "message.updated" if event.properties["info"]["id"] == self.message_id:
+                self.error = None  # what came before it was another prompt's
             case "session.error":
                 self.error = event.properties.get("error")
             case "todo.updated":
@@ -285,7 +288,7 @@ class Follower:
         self._insist(lambda: self.client.abort(self.session_id))
         deadline = time.monotonic() + 15
         while self.session_id in self._insist(self.client.status) and time.monotonic() < deadline:
-            time.sleep(WAIT_SECONDS)
+            self._pause()
 
     def _spent(self) -> Json:
         """Tokens and cost of all steps, sub-agents included."""
@@ -300,13 +303,13 @@ class Follower:
         return fetch(self.client, self.session_id, self.message_id)
 
     def _insist(self, call: Callable[[], T]) -> T:
-        """The answer to a call, repeated until there is one. Raises ServerGone after limits.server_seconds without any."""
+        """The answer to a call, repeated until there is one. Raises ServerGone when OpenCode is given up."""
         while True:
             try:
                 return self._wait_for(call)
             except OpenCodeError as error:
                 self._note_failure(error)
-                time.sleep(WAIT_SECONDS)
+                self._pause()
 
     def _ask(self, call: Callable[[], T]) -> T | None:
         """The answer to a call; None when there was none this time. Raises ServerGone as `_insist` does."""
@@ -330,8 +333,13 @@ class Follower:
                 self.reached_at = time.monotonic()
                 return answer
 
+    def _pause(self) -> None:
+        self.tick()
+        time.sleep(WAIT_SECONDS)
+
     def _note_failure(self, error: OpenCodeError) -> None:
-        if time.monotonic() - self.reached_at > self.limits.server_seconds:
+        patience = self.limits.server_seconds if error.kind == "unreachable" else self.limits.answer_seconds
+        if time.monotonic() - self.reached_at > patience:
             raise ServerGone(f"OpenCode does not answer any more ({error}).")
 
 
@@ -342,4 +350,4 @@ def never_began(error: Json) -> Outcome:
 
 
 class ServerGone(Exception):
-    """OpenCode has not answered for limits.server_seconds."""
+    """OpenCode is given up: it has not answered for too long."""

@@ -47,6 +47,11 @@ class EventStream:
             self.close()
             raise OpenCodeError("timeout", "GET /event: no connection in time")
 
+    def clear(self) -> None:
+        """Forget what has come so far: before a further prompt, so that the last one's errors are not taken for its."""
+        while not self.queue.empty():
+            self.queue.get_nowait()
+
     def close(self) -> None:
         """Read no more. The thread ends at the next heartbeat, or when the server goes away."""
         self._closed.set()

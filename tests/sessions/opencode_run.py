@@ -40,7 +40,11 @@ def make_workspace(root: Path) -> Path:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
     identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
-    for command in (["init", "-q", "-b", "main"], ["add", "-A"], [*identity, "commit", "-q", "-m", "Start"]):
+    for command in (
+        ["init", "-q", "-b", "main"],
+        ["add", "-A"],
+        [*identity, "commit", "-q", "--allow-empty", "-m", "Start"],
+    ):
         subprocess.run(["git", *command], cwd=root, check=True)
     return root
 
@@ -67,20 +71,35 @@ class Run:
 class Agent:
     """A demo model, an OpenCode server that uses it, and a workspace."""
 
-    def __init__(self, folder: Path, *, rules: dict[str, Any] | None = None, **changes: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        rules: dict[str, Any] | None = None,
+        is_trusted: bool = False,
+        allow_questions: bool = False,
+    ) -> None:
         self.model = DemoModel(0, pace=0)
         threading.Thread(target=self.model.serve_forever, daemon=True).start()
         self.workspace = make_workspace(folder / "workspace")
         with override_settings(STUDIO_DEMO_MODEL_PORT=self.model.server_address[1]):
             provider = demo([])
         data = folder / "opencode"
-        built = config.build(provider, workspace=self.workspace, data=data, rules=rules, **changes)
+        built = config.build(
+            provider,
+            workspace=self.workspace,
+            data=data,
+            rules=rules,
+            is_trusted=is_trusted,
+            allow_questions=allow_questions,
+        )
         self.server = Server(
             workspace=self.workspace,
             data=data,
             provider=provider,
             config=built,
             launch=lambda argv, env: launch(argv, env, self.workspace),
+            is_trusted=is_trusted,
         )
         self.server.start(lambda: None)
         self.client: Client = self.server.client(timeout=30)
@@ -126,6 +145,7 @@ class Agent:
             run.statuses.append(status)
             on_status(status)
 
+        self.stream.clear()
         self.client.prompt_async(session_id, run.message_id, agent, model, text + block)
         run.outcome = follow(
             self.client,
