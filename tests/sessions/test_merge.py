@@ -159,7 +159,8 @@ def test_an_unfinished_operation_refuses_it(source: Path, setup: str) -> None:
     elif setup == "bisect":
         git(source, "bisect", "start", "HEAD", "HEAD~1")
     else:
-        subprocess.run(["git", "-C", source, setup, "theirs"], capture_output=True)
+        with pytest.raises(subprocess.CalledProcessError):  # the conflict that it stops at
+            git(source, setup, "theirs")
     assert "git -C" in refused(source, "checkout_busy").data["command"]
 
 

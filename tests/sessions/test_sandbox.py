@@ -150,11 +150,45 @@ def test_the_home_of_studios_user_is_hidden_and_its_toolchains_are_not(
     assert f"{home}/tools/lib/part" in seen
 
 
+@isolated
+def test_it_works_where_everything_lies_below_the_home(tmp_path: Path, settings, monkeypatch) -> None:
+    """Home over Studio's code over its data over the workspace, and the project beside: each hidden or shown at its own depth."""
+    home = tmp_path / "person"
+    settings.BASE_DIR = home / "code/studio"
+    settings.STUDIO_HOME = settings.BASE_DIR / "data"
+    source = home / "code/app"
+    workspace, own = settings.STUDIO_HOME / "work/DEMO-1-1", settings.STUDIO_HOME / "home/DEMO-1-1"
+    for folder in (
+        workspace,
+        own,
+        settings.BASE_DIR / "node_modules/opencode",
+        source / ".git/objects/aa",
+        home / "other",
+    ):
+        folder.mkdir(parents=True)
+    for folder in (home, settings.BASE_DIR, settings.STUDIO_HOME, source, source / ".git"):
+        (folder / "secret").touch()
+    monkeypatch.setenv("HOME", str(home))
+    made = Sandbox(workspace, own, "nested", readable=(source / ".git/objects",), hidden=(source,))
+    seen = {
+        str(Path(line).relative_to(home))
+        for line in sh(made, f"find {home} -depth -type d -empty").output.split()
+    }
+    assert seen == {
+        "code/studio/data/work/DEMO-1-1",
+        "code/studio/data/home/DEMO-1-1/.studio/tmp",
+        "code/studio/node_modules/opencode",
+        "code/app/.git/objects/aa",
+    }
+    assert sh(made, f"find {home} -name secret; touch here {own}/there").output == ""
+    assert (workspace / "here").exists()
+
+
 def test_studios_own_python_is_not_on_the_path(sandbox: Sandbox) -> None:
     entries = sandbox.environment()["PATH"].split(os.pathsep)
-    assert str(Path(sys.prefix) / "bin") not in entries
+    assert sys.prefix == sys.base_prefix or str(Path(sys.prefix) / "bin") not in entries
     assert not [entry for entry in entries if Path(entry).is_relative_to(settings.BASE_DIR)]
-    done = sh(sandbox, "command -v rg && rg --version && command -v git")
+    done = sh(sandbox, "command -v git" + (" && rg --version" if toolchains.ripgrep() else ""))
     assert done.exit_code == 0, done.output
 
 
@@ -172,10 +206,9 @@ def test_a_socket_in_run_or_tmp_cannot_be_connected(box: Sandbox, tmp_path: Path
         monkeypatch.chdir(tmp_path)  # a socket's path is short
         server.bind("docker.sock")
         server.listen()
-        done = sh(box, f"ls {place} /run; ls -A /run", network=True)
+        done = sh(box, f"ls {place}", network=True)
     assert "No such file" in done.output
-    assert "studio" in done.output.split()  # only the tools that are put there
-    assert not {"dbus", "docker.sock", "systemd", "lock", "user"} & set(done.output.split())
+    assert set(sh(box, "ls -A /run").output.split()) <= {"studio", *Path("/etc/resolv.conf").resolve().parts}
 
 
 def test_names_can_be_resolved_where_the_network_is_allowed(box: Sandbox) -> None:
