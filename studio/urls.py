@@ -1,12 +1,15 @@
 """Every address of Studio."""
 
 from django.contrib import admin
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 import sessions.api
+import sessions.urls
+import sessions.views
 import tasks.api
-from studio import health
+import tasks.urls
+from studio import health, views
 from studio.api import api, mount, unknown
 
 api.add_router("/projects", tasks.api.projects)
@@ -15,6 +18,15 @@ api.add_router("/tasks", sessions.api.tasks)
 api.add_router("/sessions", sessions.api.sessions)
 api.add_router("/requests", sessions.api.requests)
 
+people = [
+    path("sign-in/", views.sign_in, name="sign-in"),
+    path("sign-out/", views.sign_out, name="sign-out"),
+]
+# A task's page opens with the agent's activity, so that it is the sessions that draw it.
+task_pages = [*tasks.urls.urlpatterns, path("tasks/<int:pk>/", sessions.views.activity, name="detail")]
+
+handler400 = views.bad_request
+
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
@@ -22,4 +34,7 @@ urlpatterns = [
     path("api/", mount()),
     re_path(r"^api/", unknown),
     path("admin/", admin.site.urls),
+    path("", include((people, "studio"))),
+    path("", include((task_pages, "tasks"))),
+    path("", include("sessions.urls")),
 ]

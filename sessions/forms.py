@@ -1,0 +1,53 @@
+"""What people answer to an agent, validated."""
+
+from typing import Any
+
+from django import forms
+
+from sessions.models import Request
+
+REPLIES = {"once", "always", "reject"}
+OWN_WORDS = "own"
+LONGEST = 4000
+
+
+class AnswerForm(forms.Form):
+    """The answer to a permission (`reply`, `message`) or to questions (`question-0`, `own-0`, …; `reply=reject` for none)."""
+
+    reply = forms.ChoiceField(choices=[(reply, reply) for reply in sorted(REPLIES)], required=False)
+    message = forms.CharField(max_length=LONGEST, required=False)
+
+    def __init__(self, data: Any, *, asked: Request) -> None:
+        super().__init__(data)
+        self.asked = asked
+        self.answer: dict[str, Any] = {}
+
+    def clean(self) -> dict[str, Any]:
+        """Put the answer together as `Request.give_answer` takes it."""
+        data = super().clean() or {}
+        if not self.errors:
+            self.answer = (
+                self._permission(data) if self.asked.kind == Request.Kind.PERMISSION else self._question(data)
+            )
+        return data
+
+    def _permission(self, data: dict[str, Any]) -> dict[str, Any]:
+        if not data["reply"]:
+            raise forms.ValidationError("Choose whether to allow or to refuse it.")
+        return {"reply": data["reply"], "message": data["message"]}
+
+    def _question(self, data: dict[str, Any]) -> dict[str, Any]:
+        if data["reply"] == "reject":
+            return {"reject": True}
+        questions = self.asked.body.get("questions") or []
+        answers = [self._labels(number, question) for number, question in enumerate(questions)]
+        if not all(answers):
+            raise forms.ValidationError("Answer every question, or refuse to answer.")
+        return {"answers": answers}
+
+    def _labels(self, number: int, question: dict[str, Any]) -> list[str]:
+        """The chosen labels, and what the person wrote in their own words."""
+        offered = {str(option.get("label")) for option in question.get("options") or []}
+        chosen = [label for label in self.data.getlist(f"question-{number}") if label in offered]
+        own = self.data.get(f"{OWN_WORDS}-{number}", "").strip()[:LONGEST]
+        return [*chosen, own] if own else chosen

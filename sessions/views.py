@@ -1,0 +1,178 @@
+"""What an agent does, for people: activity, changes, checks, and the answers that it waits for."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from sessions import landing
+from sessions.forms import AnswerForm
+from sessions.models import Attempt, Request, Session
+from sessions.workspaces.diff import Diff
+from studio.errors import Invalid
+from studio.roles import Role
+from tasks.forms import CommentForm
+from tasks.models import Finding, Task
+from tasks.views import answer as answer_with
+from tasks.views import page
+
+WINDOW = 200  # entries of a session in a page; the earlier ones are behind a link
+
+
+@login_required
+@require_safe
+def activity(request: HttpRequest, pk: int) -> HttpResponse:
+    """A task's page: all sessions of its current attempt, or of the one that `?attempt=` names."""
+    context = page(request, pk, "activity")
+    context |= _feed(context["task"], request.GET.get("attempt", ""))
+    return render(request, "sessions/activity.html", context)
+
+
+@login_required
+@require_safe
+def later(request: HttpRequest, pk: int, after: int) -> HttpResponse:
+    """The sessions of the current attempt that began after the session `after`; nothing to swap where none did."""
+    context = page(request, pk, "activity")
+    context |= _feed(context["task"], "", after=after)
+    if not context["feed"]:
+        return HttpResponse(status=204)
+    return render(request, "sessions/_later.html", context)
+
+
+def _feed(task: Task, number: str, *, after: int = 0) -> dict[str, Any]:
+    """The sessions with their last entries, and the attempts there are."""
+    attempts = list(Attempt.objects.filter(task=task).order_by("number"))
+    chosen = (
+        [a for a in attempts if str(a.number) == number] or [a for a in attempts if a.is_current] or [None]
+    )
+    sessions = chosen[0].sessions.filter(pk__gt=after).order_by("pk") if chosen[0] else Session.objects.none()
+    feed = [window(session) for session in sessions.prefetch_related("check_results", "requests")]
+    last = feed[-1]["session"].pk if feed else after
+    return {"feed": feed, "attempts": attempts, "attempt": chosen[0], "last": last}
+
+
+def window(session: Session, *, before: int = 0) -> dict[str, Any]:
+    """A session with its last entries (before the one with that `seq`), and how many come earlier."""
+    rows = session.activity.filter(seq__lt=before) if before else session.activity.all()
+    entries = list(rows.order_by("-seq")[: WINDOW + 1])
+    shown = entries[:WINDOW][::-1]
+    more = len(entries) > WINDOW
+    return {"session": session, "entries": shown, "earlier": shown[0].seq if more else 0}
+
+
+@login_required
+@require_safe
+def earlier(request: HttpRequest, pk: int) -> HttpResponse:
+    """The entries of a session before `?before=`, with the link to still earlier ones."""
+    session = get_object_or_404(_sessions(request), pk=pk)
+    before = request.GET.get("before", "")
+    context = window(session, before=int(before) if before.isdecimal() else 0)
+    template = "sessions/_entries.html" if request.htmx else "sessions/earlier.html"
+    return render(request, template, context | {"task": session.task, "project": session.task.project})
+
+
+@login_required
+@require_safe
+def head(request: HttpRequest, pk: int) -> HttpResponse:
+    """A session's heading: phase, state, time, cost, why it ended, and what its checks said."""
+    return render(request, "sessions/_head.html", {"session": get_object_or_404(_sessions(request), pk=pk)})
+
+
+@login_required
+@require_safe
+def entry(request: HttpRequest, pk: int, entry_pk: int) -> HttpResponse:
+    """All of an entry: arguments, output, the whole text."""
+    session = get_object_or_404(_sessions(request), pk=pk)
+    entry = get_object_or_404(session.activity, pk=entry_pk)
+    template = "sessions/_entry_body.html" if request.htmx else "sessions/entry.html"
+    context = {"entry": entry, "task": session.task, "project": session.task.project}
+    return render(request, template, context)
+
+
+def _sessions(request: HttpRequest) -> Any:
+    return Session.objects.visible_to(request.user).select_related("attempt__task__project")
+
+
+# --- the change ------------------------------------------------------------------------------------------------------
+
+
+@login_required
+@require_safe
+def changes(request: HttpRequest, pk: int) -> HttpResponse:
+    """All that the current attempt changed, with the findings at their lines, and the gate to the merge."""
+    context = page(request, pk, "changes")
+    attempt = Attempt.objects.select_related("task__project").filter(task=pk, is_current=True).first()
+    diff = landing.attempt_diff(attempt) if attempt else None
+    findings = context["task"].findings.filter(attempt_number=attempt.number if attempt else 0)
+    context |= {"diff": diff, "remarks": _by_line(findings, diff), "attempt": attempt, "form": CommentForm()}
+    return render(request, "sessions/changes.html", context)
+
+
+def _by_line(findings: Iterable[Finding], diff: Diff | None) -> dict[tuple[str, int], list[Finding]]:
+    """The findings by file and line; at line 0 of their file where the diff does not show theirs."""
+    files = diff.files if diff else []
+    shown = {(file.path, line.new_no) for file in files for hunk in file.hunks for line in hunk.lines}
+    remarks: dict[tuple[str, int], list[Finding]] = {}
+    for finding in findings:
+        place = (finding.path, finding.line or 0)
+        remarks.setdefault(place if place in shown else (finding.path, 0), []).append(finding)
+    return remarks
+
+
+@login_required
+@require_safe
+def gate(request: HttpRequest, pk: int) -> HttpResponse:
+    """Where a person decides about the change."""
+    return render(request, "sessions/_gate.html", page(request, pk, "changes", form=CommentForm()))
+
+
+@login_required
+@require_safe
+def checks(request: HttpRequest, pk: int) -> HttpResponse:
+    """Every run of the checks of the current attempt, the newest first, with what they printed."""
+    context = page(request, pk, "checks")
+    mine = Session.objects.filter(attempt__task=pk, attempt__is_current=True, check_results__isnull=False)
+    context["sessions"] = mine.distinct().order_by("-pk").prefetch_related("check_results")
+    return render(request, "sessions/_checks.html" if request.htmx else "sessions/checks.html", context)
+
+
+@login_required
+@require_POST
+def merge(request: HttpRequest, pk: int) -> HttpResponse:
+    """Land the change on the project's target branch."""
+    task = get_object_or_404(Task.objects.visible_to(request.user).select_related("project"), pk=pk)
+    task.project.require(request.user, Role.MEMBER)
+    landing.merge(task, by=request.user)
+    return answer_with(request, task)
+
+
+# --- requests --------------------------------------------------------------------------------------------------------
+
+
+@login_required
+@require_safe
+def requests(request: HttpRequest, pk: int) -> HttpResponse:
+    """The open requests of a task's agent."""
+    return render(request, "sessions/_requests.html", page(request, pk, "activity"))
+
+
+@login_required
+@require_POST
+def answer(request: HttpRequest, pk: int) -> HttpResponse:
+    """Answer the agent."""
+    asked = get_object_or_404(Request.objects.visible_to(request.user), pk=pk)
+    task = asked.session.task
+    task.project.require(request.user, Role.MEMBER)
+    form = AnswerForm(request.POST, asked=asked)
+    if not form.is_valid():
+        raise Invalid("; ".join(sum(form.errors.values(), [])), fields={"answer": form.errors.as_text()})
+    asked.give_answer(form.answer, by=request.user)
+    return requests_of(request, task) if request.htmx else redirect(task)
+
+
+def requests_of(request: HttpRequest, task: Task) -> HttpResponse:
+    """The open requests that are left after an answer."""
+    return render(request, "sessions/_requests.html", page(request, task.pk, "activity"))

@@ -1,0 +1,193 @@
+"""What people type, validated."""
+
+import re
+from pathlib import Path
+from typing import Any, ClassVar
+
+from django import forms
+from django.db import transaction
+
+from studio.errors import Invalid
+from studio.roles import Role
+from tasks import repositories
+from tasks.models import Event, Membership, Project, Task
+from tasks.models.task import DESCRIPTION_LIMIT
+
+CHECK_SECONDS = 600
+CHECK_LINE = re.compile(r"^(?P<name>[^:]{1,100}?)\s*(?P<optional>\(optional\))?\s*:\s*(?P<command>.+)$")
+POLICIES = ["planning", "plan_approval", "ai_review", "max_fix_rounds", "human_review", "checks_required"]
+
+
+class TaskForm(forms.ModelForm):
+    """A task's title and description."""
+
+    class Meta:
+        model = Task
+        fields: ClassVar = ["title", "description"]
+        widgets: ClassVar = {"description": forms.Textarea(attrs={"rows": 6})}
+        help_texts: ClassVar = {
+            "title": "What should be true when it is done, in one line.",
+            "description": "What the agent should know. Markdown is fine.",
+        }
+
+
+class CommentForm(forms.Form):
+    """What a person wants changed."""
+
+    comment = forms.CharField(
+        label="What should change?", max_length=DESCRIPTION_LIMIT, widget=forms.Textarea(attrs={"rows": 4})
+    )
+
+
+class PlanForm(forms.Form):
+    """A plan, written by a person."""
+
+    body = forms.CharField(
+        label="The plan",
+        max_length=DESCRIPTION_LIMIT,
+        widget=forms.Textarea(attrs={"rows": 18, "class": "mono"}),
+    )
+
+
+class ChecksField(forms.CharField):
+    """Checks as lines `name: command`; `name (optional): command` for one that does not stand in a merge's way."""
+
+    widget = forms.Textarea
+
+    def prepare_value(self, value: Any) -> Any:
+        """The lines of the checks that are set."""
+        if not isinstance(value, list):
+            return value
+        marks = {True: "", False: " (optional)"}
+        return "\n".join(
+            f"{check['name']}{marks[check.get('required', True)]}: {check['command']}" for check in value
+        )
+
+    def clean(self, value: Any) -> list[dict[str, Any]]:
+        """The checks that the lines describe."""
+        lines = [line.strip() for line in super().clean(value).splitlines() if line.strip()]
+        checks = [self._check(line) for line in lines]
+        if len({check["name"] for check in checks}) < len(checks):
+            raise forms.ValidationError("Two checks have the same name.")
+        return checks
+
+    def _check(self, line: str) -> dict[str, Any]:
+        found = CHECK_LINE.match(line)
+        if found is None:
+            raise forms.ValidationError(f"“{line[:80]}” is not of the form “name: command”.")
+        required = found["optional"] is None
+        return {
+            "name": found["name"],
+            "command": found["command"],
+            "timeout": CHECK_SECONDS,
+            "required": required,
+        }
+
+
+class _ProjectForm(forms.ModelForm):
+    """What adding a project and its settings share: the checks, and a look at the repository."""
+
+    checks = ChecksField(
+        required=False,
+        help_text="One a line, as name: command. Studio runs them after the agent, in its workspace.",
+        widget=forms.Textarea(attrs={"rows": 4, "class": "mono", "placeholder": "tests: pytest -q"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """Look at the repository, once its path and branch are well-formed."""
+        data = super().clean() or {}
+        path = data.get("path") or self.instance.path
+        if path and not self.errors:
+            try:
+                found = repositories.inspect(path, data.get("target_branch", ""))
+            except Invalid as wrong:
+                for name, sentence in (wrong.fields or {"path": wrong.message}).items():
+                    self.add_error(name if name in self.fields else None, sentence)
+            else:
+                self._take_over(data, found)
+        return data
+
+    def _take_over(self, data: dict[str, Any], found: Any) -> None:
+        if "path" in data:
+            data["path"] = str(getattr(found, "path", data["path"]))
+        data["target_branch"] = data.get("target_branch") or getattr(found, "target_branch", "main")
+
+    def clean_checks(self) -> list[dict[str, Any]]:
+        """The lines' checks with the time limits that were set before."""
+        known = {check["name"]: check for check in self.instance.checks or []}
+        checks: list[dict[str, Any]] = self.cleaned_data["checks"]
+        return [
+            {**check, "timeout": known.get(check["name"], {}).get("timeout", CHECK_SECONDS)}
+            for check in checks
+        ]
+
+
+class ProjectForm(_ProjectForm):
+    """A project to add. Name and key are proposed from the folder's name where they are left empty."""
+
+    class Meta:
+        model = Project
+        fields: ClassVar = ["path", "name", "key", "target_branch", "checks"]
+        help_texts: ClassVar = {
+            "key": "Two to ten capital letters and digits: tasks are called KEY-1, KEY-2, …",
+            "target_branch": "Where finished work is merged. Left empty: the branch that is checked out.",
+        }
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        for name in ("name", "key", "target_branch"):
+            self.fields[name].required = False
+
+    def clean_name(self) -> str:
+        """The folder's name where none was given."""
+        return self.cleaned_data["name"] or Path(self.cleaned_data.get("path", "")).name[:100]
+
+    def clean_key(self) -> str:
+        """The folder's first letters where none was given, made unlike the keys there are."""
+        key: str = self.cleaned_data["key"].upper()
+        return key or _free_key(Path(self.cleaned_data.get("path", "")).name)
+
+    def create(self, *, by: Any) -> Project:
+        """The project, with the person who added it as its admin."""
+        with transaction.atomic():
+            project: Project = self.save()
+            Membership.objects.create(project=project, user=by, role=Role.ADMIN)
+            Event.objects.create(name="project.created", project=project, by=by, data={"key": project.key})
+        return project
+
+
+def _free_key(name: str) -> str:
+    letters = re.sub(r"[^A-Z0-9]", "", name.upper()).lstrip("0123456789")[:6]
+    stem = letters if len(letters) > 1 else "PROJECT"
+    taken = set(Project.objects.filter(key__startswith=stem).values_list("key", flat=True))
+    return next(key for key in [stem, *(f"{stem}{n}" for n in range(2, 9999))] if key not in taken)
+
+
+class ProjectSettingsForm(_ProjectForm):
+    """What a maintainer may change of a project."""
+
+    class Meta:
+        model = Project
+        fields: ClassVar = ["name", "target_branch", "checks", "model", "review_model", *POLICIES]
+        labels: ClassVar = {
+            "planning": "Plan before building",
+            "plan_approval": "A person approves the plan",
+            "ai_review": "AI review of the change",
+            "max_fix_rounds": "Fix rounds at most",
+            "human_review": "A person reviews before the merge",
+            "checks_required": "Required checks must be green to merge",
+        }
+        help_texts: ClassVar = {
+            "checks_required": "",
+            "model": "As provider/model. Left empty: the default of your OpenCode set-up.",
+            "review_model": "Left empty: the same model.",
+        }
+
+    def update(self, *, by: Any) -> Project:
+        """The changed project."""
+        with transaction.atomic():
+            project: Project = self.save()
+            Event.objects.create(
+                name="project.updated", project=project, by=by, data={"fields": self.changed_data}
+            )
+        return project

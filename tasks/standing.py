@@ -1,0 +1,327 @@
+"""Where a task stands, in words that hold for every reader: what cards and the head of a task's page say."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from django.db.models import Max, Prefetch, QuerySet, prefetch_related_objects
+from django.urls import reverse
+from django.utils.functional import cached_property
+
+from tasks.lifecycle import Status
+from tasks.models import Event, Finding, Task
+
+WORKING = {
+    "planning": "Plans",
+    "implementation": "Builds",
+    "checks": "Runs the checks",
+    "review": "Reviews the change",
+    "fix": "Fixes",
+}
+SEGMENTS = ("plan", "build", "checks", "ai_review", "review")
+HUES = {"plan": "plan", "build": "build", "checks": "build", "ai_review": "review", "review": "call"}
+STEP_PHASES = {
+    "plan": ("planning",),
+    "build": ("implementation", "fix"),
+    "checks": ("checks",),
+    "ai_review": ("review",),
+}
+STEP_NAMES = {
+    "plan": "Plan",
+    "build": "Build",
+    "checks": "Checks",
+    "ai_review": "AI review",
+    "review": "Review",
+    "merge": "Merge",
+}
+
+
+class Words(NamedTuple):
+    """What a task does or waits for: a short sentence, what it is about, since when, in which hue."""
+
+    text: str
+    about: str = ""
+    since: datetime | None = None
+    hue: str = ""
+    calls: bool = False  # a person is called for
+    running: bool = False
+
+
+class Action(NamedTuple):
+    """A verb that a person may use now: its address and the label of its button."""
+
+    verb: str
+    label: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the task's way, with the time and money that it has taken."""
+
+    name: str
+    state: str  # done, now, bad, skipped or empty
+    hue: str
+    seconds: float | None = None
+    cost: Decimal | None = None
+    note: str = ""
+
+
+def load(tasks: "list[Task]") -> None:
+    """Read what `Standing` needs for all of these at once: as many queries for fifty tasks as for one."""
+    _read_revs([task for task in tasks if not hasattr(task, "rev")])
+    attempts = _related(Task, "attempts")
+    sessions = _related(attempts.model, "sessions")
+    requests = _related(sessions.model, "requests").filter(state="open")
+    results = _related(sessions.model, "check_results").defer("output", "command")
+    prefetch_related_objects(
+        tasks,
+        "project",
+        Prefetch("findings", Finding.objects.filter(state=Finding.State.OPEN), to_attr="open_findings"),
+        Prefetch("attempts", attempts.filter(is_current=True), to_attr="current_attempts"),
+        Prefetch("current_attempts__sessions", sessions.defer("inputs", "prompt_ids").order_by("pk")),
+        Prefetch("current_attempts__sessions__check_results", results),
+        Prefetch("current_attempts__sessions__requests", requests, to_attr="open_requests"),
+    )
+
+
+def _read_revs(tasks: "list[Task]") -> None:
+    """Before the rest: a page then thinks itself a little older than it is, never newer."""
+    newest = (
+        Event.objects.filter(task__in=tasks).order_by().values_list("task").annotate(Max("pk"))
+        if tasks
+        else ()
+    )
+    by_task = dict(newest)
+    for task in tasks:
+        task.rev = by_task.get(task.pk, 0)  # type: ignore[attr-defined]
+
+
+def _related(model: Any, name: str) -> QuerySet[Any]:
+    """All rows that the reverse accessor `name` reaches; their model belongs to an app that tasks does not import."""
+    manager = model._meta.get_field(name).related_model._default_manager
+    rows: QuerySet[Any] = manager.all()
+    return rows
+
+
+class Standing:
+    """Read once, when it is made; make a new one after a verb."""
+
+    def __init__(self, task: Task) -> None:
+        load([task])
+        self.task = task
+        current: list[Any] = task.current_attempts  # type: ignore[attr-defined]
+        self.attempt = current[0] if current else None
+        self.sessions: list[Any] = list(self.attempt.sessions.all()) if self.attempt else []
+        self.session = self.sessions[-1] if self.sessions else None
+        self.rev: int = task.rev  # type: ignore[attr-defined]
+        self.findings: list[Finding] = task.open_findings  # type: ignore[attr-defined]
+
+    # --- in words ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def words(self) -> Words:
+        """What it does or waits for."""
+        if self.is_stopping:
+            return Words("Stopping…", "", self.attempt.cancel_requested_at, "bad", running=True)
+        if self.live is not None:
+            return self._live_words(self.live)
+        if self.failure is not None:
+            return Words(self.failure.get_reason_display() or "Failed", "", self.failure.ended_at, "bad")
+        return self._resting_words()
+
+    def _live_words(self, session: Any) -> Words:
+        if session.open_requests:
+            return self._request_words(session.open_requests[0])
+        if session.state == "queued":
+            return Words("Waits for a worker", "", session.created_at)
+        if session.state == "starting":
+            return Words("The agent starts", "", session.started_at, self.hue, running=True)
+        if session.state == "waiting":
+            return Words("The answer goes to the agent", "", session.active_at, self.hue, running=True)
+        if session.retry_notice:
+            return Words(
+                "Waits for the provider", session.retry_notice, session.active_at, "build", running=True
+            )
+        return Words(WORKING[session.phase], session.doing, session.started_at, self.hue, running=True)
+
+    def _request_words(self, request: Any) -> Words:
+        if request.kind == "question":
+            questions = request.body.get("questions") or [{}]
+            return Words("Asks", str(questions[0].get("question", "")), request.opened_at, "call", calls=True)
+        about = ", ".join(map(str, request.body.get("patterns") or [])) or str(
+            request.body.get("permission", "")
+        )
+        return Words("Asks leave", about, request.opened_at, "call", calls=True)
+
+    def _resting_words(self) -> Words:
+        at = self.task.status_changed_at
+        match self.task.status:
+            case Status.PLANNING_REVIEW:
+                return Words("Plan waits for approval", "", at, "call", calls=True)
+            case Status.REVIEW:
+                return Words("Waits for review", "", at, "call", calls=True)
+            case Status.DONE:
+                return Words("Merged" if self.task.merged_oid else "Done", "", at, "good")
+            case Status.TODO | Status.CANCELLED:
+                return Words(self.task.get_status_display(), "", at)
+        return Words("Goes on soon", "", at, self.hue)
+
+    # --- facts ------------------------------------------------------------------------------------------------
+
+    @property
+    def live(self) -> Any:
+        """The session that has not ended, or None."""
+        return self.session if self.session is not None and self.session.is_live else None
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a person asked to stop it, and it has not stopped yet."""
+        return self.attempt is not None and self.attempt.is_stopping
+
+    @property
+    def failure(self) -> Any:
+        """The last session where it ended without its result and the task waits for somebody to move it on."""
+        moving = {Status.PLANNING, Status.IN_PROGRESS, Status.AI_REVIEW, Status.FIX}
+        if self.session is None or self.task.status not in moving:
+            return None
+        return self.session if self.session.state in {"failed", "interrupted", "cancelled"} else None
+
+    @property
+    def checks(self) -> list[Any]:
+        """The results of the last time that the checks ran."""
+        ran = [session for session in self.sessions if session.check_results.all()]
+        return list(ran[-1].check_results.all()) if ran else []
+
+    @property
+    def red_checks(self) -> list[Any]:
+        """Those of the checks that failed."""
+        return [check for check in self.checks if check.state in {"failed", "timed_out"}]
+
+    @property
+    def checks_run(self) -> bool:
+        """Whether a check is still at work."""
+        return any(check.state == "running" for check in self.checks)
+
+    @property
+    def cost(self) -> Decimal:
+        """What the attempt has cost so far, in US dollars."""
+        return sum((session.cost for session in self.sessions), Decimal(0))
+
+    @property
+    def tokens(self) -> dict[str, int]:
+        """What went in and came out, over all sessions of the attempt."""
+        total = {"input": 0, "output": 0}
+        for session in self.sessions:
+            cache = session.tokens.get("cache") or {}
+            total["input"] += session.tokens.get("input", 0) + cache.get("read", 0) + cache.get("write", 0)
+            total["output"] += session.tokens.get("output", 0) + session.tokens.get("reasoning", 0)
+        return total
+
+    @property
+    def todos(self) -> list[dict[str, Any]]:
+        """The agent's own list, the newest there is."""
+        lists = [session.todos for session in self.sessions if session.todos]
+        return lists[-1] if lists else []
+
+    # --- the way ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def place(self) -> str:
+        """The segment that the task is in; empty where it is in none."""
+        status = self.task.status
+        if status in {Status.PLANNING, Status.PLANNING_REVIEW}:
+            return "plan"
+        if status in {Status.IN_PROGRESS, Status.FIX}:
+            return "checks" if self.attempt is not None and self.attempt.phase == "checks" else "build"
+        return {Status.AI_REVIEW: "ai_review", Status.REVIEW: "review"}.get(Status(status), "")
+
+    @property
+    def hue(self) -> str:
+        """The hue of that segment."""
+        return HUES.get(self.place, "")
+
+    @property
+    def track(self) -> list[Step]:
+        """Plan, build, checks, AI review, review: none for a task that is not on its way."""
+        return self.steps[:-1] if self.place or self.task.status == Status.DONE else []
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """The six steps with time and cost."""
+        return [self._step(name) for name in STEP_NAMES]
+
+    def _step(self, name: str) -> Step:
+        sessions = [session for session in self.sessions if session.phase in STEP_PHASES.get(name, ())]
+        lengths = [session.seconds for session in sessions if session.seconds is not None]
+        return Step(
+            STEP_NAMES[name],
+            self._step_state(name, bool(sessions)),
+            HUES.get(name, "good"),
+            sum(lengths) if lengths else None,
+            sum((session.cost for session in sessions), Decimal(0)),
+            self._step_note(name),
+        )
+
+    def _step_state(self, name: str, ran: bool) -> str:
+        names = list(STEP_NAMES)
+        if self.task.status == Status.DONE:
+            left_out = name in STEP_PHASES and not ran or name == "merge" and not self.task.merged_oid
+            return "skipped" if left_out else "done"
+        if name == self.place:
+            return "bad" if self.failure is not None else "now"
+        if self.place and names.index(name) < names.index(self.place):
+            return "done" if ran else "skipped"
+        policy = self.task.policy
+        off = {
+            "plan": not policy.planning,
+            "ai_review": not policy.ai_review,
+            "review": not policy.human_review,
+        }
+        return "skipped" if off.get(name) else ""
+
+    def _step_note(self, name: str) -> str:
+        policy, project = self.task.policy, self.task.project
+        match name:
+            case "plan":
+                return "" if policy.planning else "off"
+            case "checks":
+                return ", ".join(check["name"] for check in project.checks) or "none"
+            case "ai_review":
+                return f"up to {policy.max_fix_rounds} fixes" if policy.ai_review else "off"
+            case "review":
+                return "by a person" if policy.human_review else "off"
+            case "merge":
+                return f"into {project.target_branch}"
+        return ""
+
+    # --- what a person can do -----------------------------------------------------------------------------------
+
+    @property
+    def action(self) -> Action | None:
+        """The main button, which changes with the state."""
+        if self.live is not None or self.is_stopping:
+            return None
+        by_status = {
+            Status.TODO: ("execute", "Start"),
+            Status.PLANNING_REVIEW: ("approve-plan", "Approve plan"),
+            Status.REVIEW: ("merge", "Merge"),
+            Status.DONE: ("reopen", "Reopen"),
+            Status.CANCELLED: ("reopen", "Reopen"),
+        }
+        return self._action(*by_status.get(Status(self.task.status), ("retry", "Retry")))
+
+    @property
+    def further_actions(self) -> list[Action]:
+        """What else can be done, the mildest first."""
+        status = self.task.status
+        if status in {Status.DONE, Status.CANCELLED} or self.is_stopping:
+            return []
+        verbs = [("mark-done", "Mark done")] if status == Status.REVIEW else []
+        verbs += [("back-to-todo", "Back to to do")] if status != Status.TODO else []
+        return [self._action(*verb) for verb in [*verbs, ("cancel", "Cancel")]]
+
+    def _action(self, verb: str, label: str) -> Action:
+        space = "sessions" if verb == "merge" else "tasks"  # a merge takes the attempt's lease
+        return Action(verb, label, reverse(f"{space}:{verb}", args=[self.task.pk]))

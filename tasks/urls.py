@@ -1,0 +1,34 @@
+"""The addresses of projects, the board and tasks; what needs the agent's side is in sessions/urls.py."""
+
+from django.urls import path
+
+from tasks import views
+
+app_name = "tasks"
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("projects/", views.projects, name="projects"),
+    path("projects/new/", views.new_project, name="new-project"),
+    path("projects/<str:key>/", views.board, name="board"),
+    path("projects/<str:key>/settings/", views.project_settings, name="project-settings"),
+    path("projects/<str:key>/columns/<slug:name>/", views.column, name="column"),
+    path("projects/<str:key>/tasks/new/", views.new_task, name="new-task"),
+    path("tasks/<int:pk>/card/", views.card, name="card"),
+    path("tasks/<int:pk>/head/", views.head, name="head"),
+    path("tasks/<int:pk>/aside/", views.aside, name="aside"),
+    path("tasks/<int:pk>/edit/", views.edit, name="edit"),
+    path("tasks/<int:pk>/plan/", views.plan, name="plan"),
+    path("tasks/<int:pk>/plan/write/", views.write_plan, name="write-plan"),
+    path("tasks/<int:pk>/review/", views.review, name="review"),
+    path("tasks/<int:pk>/timeline/", views.timeline, name="timeline"),
+    path("tasks/<int:pk>/execute/", views.execute, name="execute"),
+    path("tasks/<int:pk>/retry/", views.retry, name="retry"),
+    path("tasks/<int:pk>/reopen/", views.reopen, name="reopen"),
+    path("tasks/<int:pk>/cancel/", views.cancel, name="cancel"),
+    path("tasks/<int:pk>/back-to-todo/", views.back_to_todo, name="back-to-todo"),
+    path("tasks/<int:pk>/mark-done/", views.mark_done, name="mark-done"),
+    path("tasks/<int:pk>/approve-plan/", views.approve_plan, name="approve-plan"),
+    path("tasks/<int:pk>/request-plan-changes/", views.request_plan_changes, name="request-plan-changes"),
+    path("tasks/<int:pk>/request-changes/", views.request_changes, name="request-changes"),
+]

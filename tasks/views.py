@@ -1,0 +1,300 @@
+"""Projects, the board, a task's page and the verbs that people use on it."""
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required, user_passes_test
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from studio.roles import Role
+from tasks import board as boards
+from tasks.forms import CommentForm, PlanForm, ProjectForm, ProjectSettingsForm, TaskForm
+from tasks.lifecycle import Status
+from tasks.models import Project, Task
+from tasks.standing import Standing, load
+
+TIMELINE_PAGE = 200
+
+
+# --- projects ------------------------------------------------------------------------------------------------------
+
+
+@login_required
+def home(request: HttpRequest) -> HttpResponse:
+    """The board that the person saw last, else the first one they may see."""
+    mine = Project.objects.visible_to(request.user)
+    project = mine.filter(pk=request.session.get("project")).first() or mine.first()
+    return redirect("tasks:board", project.key) if project else redirect("tasks:projects")
+
+
+@login_required
+@require_safe
+def projects(request: HttpRequest) -> HttpResponse:
+    """The projects that the person may see."""
+    return render(request, "tasks/projects.html", {"projects": Project.objects.visible_to(request.user)})
+
+
+@login_required
+@user_passes_test(lambda user: user.is_staff, login_url="tasks:projects", redirect_field_name=None)
+def new_project(request: HttpRequest) -> HttpResponse:
+    """Add a project: for staff, as agents then work on a folder of this machine."""
+    form = ProjectForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        return redirect("tasks:board", form.create(by=request.user).key)
+    return render(request, "tasks/new_project.html", {"form": form}, status=422 if form.is_bound else 200)
+
+
+@login_required
+def project_settings(request: HttpRequest, key: str) -> HttpResponse:
+    """Change a project."""
+    project = get_object_or_404(Project.objects.visible_to(request.user), key=key)
+    project.require(request.user, Role.MAINTAINER)
+    form = ProjectSettingsForm(request.POST or None, instance=project)
+    if request.method == "POST" and form.is_valid():
+        return redirect("tasks:board", form.update(by=request.user).key)
+    context = {"form": form, "project": project}
+    return render(request, "tasks/project_settings.html", context, status=422 if form.is_bound else 200)
+
+
+# --- the board -----------------------------------------------------------------------------------------------------
+
+
+@login_required
+@require_safe
+def board(request: HttpRequest, key: str) -> HttpResponse:
+    """Five columns; `?show=done` and `?show=cancelled` list those tasks page by page."""
+    project = get_object_or_404(Project.objects.visible_to(request.user), key=key)
+    request.session["project"] = project.pk
+    if request.GET.get("show") in {Status.DONE, Status.CANCELLED}:
+        return _task_list(request, project, Status(request.GET["show"]))
+    columns, cancelled = boards.columns(project)
+    context = {"project": project, "columns": columns, "cancelled": cancelled, "form": TaskForm()}
+    return render(request, "tasks/board.html", context)
+
+
+def _task_list(request: HttpRequest, project: Project, status: Status) -> HttpResponse:
+    tasks = project.tasks.filter(status=status).order_by("-status_changed_at")
+    page = Paginator(tasks, 60).get_page(request.GET.get("page"))
+    load(list(page.object_list))
+    return render(request, "tasks/list.html", {"project": project, "page": page, "status": status})
+
+
+@login_required
+@require_safe
+def column(request: HttpRequest, key: str, name: str) -> HttpResponse:
+    """One column of the board, for a page that fetches it afresh."""
+    project = get_object_or_404(Project.objects.visible_to(request.user), key=key)
+    columns, _ = boards.columns(project, only=name)
+    return render(request, "tasks/_column.html", {"project": project, "column": columns[0]})
+
+
+@login_required
+@require_safe
+def card(request: HttpRequest, pk: int) -> HttpResponse:
+    """One card."""
+    task = get_object_or_404(Task.objects.visible_to(request.user), pk=pk)
+    return render(request, "tasks/_card.html", {"task": task})
+
+
+@login_required
+def new_task(request: HttpRequest, key: str) -> HttpResponse:
+    """File a task, and start it where the second button was pressed."""
+    project = get_object_or_404(Project.objects.visible_to(request.user), key=key)
+    project.require(request.user, Role.MEMBER)
+    form = TaskForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        task = Task.file(project, by=request.user, **form.cleaned_data)
+        if "start" not in request.POST:
+            return redirect("tasks:board", key)
+        task.execute(by=request.user)
+        return redirect(task)
+    context = {"form": form, "project": project}
+    return render(request, "tasks/new_task.html", context, status=422 if form.is_bound else 200)
+
+
+# --- a task's page -------------------------------------------------------------------------------------------------
+
+
+def page(request: HttpRequest, pk: int, tab: str, **context: Any) -> dict[str, Any]:
+    """The context of every tab of a task's page; 404 for who may not see it."""
+    tasks = Task.objects.visible_to(request.user).select_related("project", "created_by")
+    task = get_object_or_404(tasks, pk=pk)
+    request.session["project"] = task.project_id
+    return {"task": task, "project": task.project, "standing": Standing(task), "tab": tab, **context}
+
+
+@login_required
+@require_safe
+def plan(request: HttpRequest, pk: int) -> HttpResponse:
+    """The newest version of the plan, or the one that `?version=` names."""
+    context = page(request, pk, "plan")
+    plans = list(context["task"].plans.select_related("by", "approved_by"))
+    asked = [plan for plan in plans if str(plan.version) == request.GET.get("version")]
+    context |= {"plans": plans, "plan": (asked or plans or [None])[-1], "form": CommentForm()}
+    return render(request, "tasks/_plan.html" if request.htmx else "tasks/plan.html", context)
+
+
+@login_required
+@require_safe
+def review(request: HttpRequest, pk: int) -> HttpResponse:
+    """What reviews found, and what people asked for."""
+    context = page(request, pk, "review")
+    context |= {
+        "findings": context["task"].findings.all(),
+        "comments": context["task"].comments.select_related("by"),
+    }
+    return render(request, "tasks/_review.html" if request.htmx else "tasks/review.html", context)
+
+
+@login_required
+@require_safe
+def timeline(request: HttpRequest, pk: int) -> HttpResponse:
+    """Every event, the newest first."""
+    context = page(request, pk, "timeline")
+    events = context["task"].events.select_related("by").order_by("-pk")
+    context["page"] = Paginator(events, TIMELINE_PAGE).get_page(request.GET.get("page"))
+    return render(request, "tasks/_timeline.html" if request.htmx else "tasks/timeline.html", context)
+
+
+@login_required
+@require_safe
+def head(request: HttpRequest, pk: int) -> HttpResponse:
+    """The head of the page: state, buttons, steps."""
+    return render(request, "tasks/_head.html", page(request, pk, request.GET.get("tab", "activity")))
+
+
+@login_required
+@require_safe
+def aside(request: HttpRequest, pk: int) -> HttpResponse:
+    """The facts beside the activity."""
+    return render(request, "tasks/_aside.html", page(request, pk, "activity"))
+
+
+@login_required
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    """Change a task's title and description."""
+    task = _task(request, pk)
+    form = TaskForm(request.POST or None, instance=task)
+    if request.method == "POST" and form.is_valid():
+        task.edit(by=request.user, **form.cleaned_data)
+        return redirect(task)
+    context = {"form": form, "task": task, "project": task.project}
+    return render(request, "tasks/edit.html", context, status=422 if form.is_bound else 200)
+
+
+# --- verbs ---------------------------------------------------------------------------------------------------------
+
+
+@login_required
+@require_POST
+def execute(request: HttpRequest, pk: int) -> HttpResponse:
+    task = _task(request, pk)
+    task.execute(by=request.user)
+    return answer(request, task)
+
+
+@login_required
+@require_POST
+def retry(request: HttpRequest, pk: int) -> HttpResponse:
+    task = _task(request, pk)
+    task.retry(by=request.user)
+    return answer(request, task)
+
+
+@login_required
+@require_POST
+def reopen(request: HttpRequest, pk: int) -> HttpResponse:
+    task = _task(request, pk)
+    task.reopen(by=request.user)
+    return answer(request, task)
+
+
+@login_required
+@require_POST
+def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    task = _task(request, pk)
+    task.cancel(by=request.user)
+    return answer(request, task)
+
+
+@login_required
+@require_POST
+def back_to_todo(request: HttpRequest, pk: int) -> HttpResponse:
+    task = _task(request, pk)
+    task.back_to_todo(by=request.user)
+    return answer(request, task)
+
+
+@login_required
+@require_POST
+def mark_done(request: HttpRequest, pk: int) -> HttpResponse:
+    task = _task(request, pk)
+    task.mark_done(by=request.user)
+    return answer(request, task)
+
+
+@login_required
+@require_POST
+def approve_plan(request: HttpRequest, pk: int) -> HttpResponse:
+    task = _task(request, pk)
+    task.approve_plan(by=request.user)
+    return answer(request, task)
+
+
+@login_required
+@require_POST
+def request_plan_changes(request: HttpRequest, pk: int) -> HttpResponse:
+    task = _task(request, pk)
+    form = CommentForm(request.POST)
+    if not form.is_valid():
+        return _again(request, task, form, "request-plan-changes")
+    task.request_plan_changes(form.cleaned_data["comment"], by=request.user)
+    return redirect(task)
+
+
+@login_required
+@require_POST
+def request_changes(request: HttpRequest, pk: int) -> HttpResponse:
+    task = _task(request, pk)
+    form = CommentForm(request.POST)
+    if not form.is_valid():
+        return _again(request, task, form, "request-changes")
+    task.request_changes(form.cleaned_data["comment"], by=request.user)
+    return redirect(task)
+
+
+@login_required
+def write_plan(request: HttpRequest, pk: int) -> HttpResponse:
+    """A new version of the plan by a person, starting from the newest one."""
+    task = _task(request, pk)
+    form = PlanForm(request.POST or None, initial={"body": task.plan.body if task.plan else ""})
+    if request.method == "POST" and form.is_valid():
+        task.write_plan(form.cleaned_data["body"], by=request.user)
+        return redirect("tasks:plan", pk)
+    context = {"form": form, "task": task, "project": task.project}
+    return render(request, "tasks/write_plan.html", context, status=422 if form.is_bound else 200)
+
+
+def _task(request: HttpRequest, pk: int) -> Task:
+    """The task, for a person who may work on it: 404 for who may not see it, 403 for who may only look."""
+    task = get_object_or_404(Task.objects.visible_to(request.user).select_related("project"), pk=pk)
+    task.project.require(request.user, Role.MEMBER)
+    return task
+
+
+def answer(request: HttpRequest, task: Task) -> HttpResponse:
+    """What a verb answers: the element that asked (a card or the head of the page), without htmx the task's page."""
+    if not request.htmx:
+        return redirect(task)
+    template = "tasks/_card.html" if request.htmx.target == f"task-{task.pk}" else "tasks/_head.html"
+    fresh = Task.objects.select_related("project").get(pk=task.pk)
+    context = {"task": fresh, "project": fresh.project, "standing": Standing(fresh)}
+    return render(request, template, context | {"tab": request.GET.get("tab", "activity")})
+
+
+def _again(request: HttpRequest, task: Task, form: CommentForm, verb: str) -> HttpResponse:
+    """The form of a verb once more, with what is wrong."""
+    context = {"form": form, "task": task, "project": task.project, "verb": verb}
+    return render(request, "tasks/comment.html", context, status=422)
