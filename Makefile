@@ -5,7 +5,7 @@ UV := uv==0.13.9
 VENV := .venv
 PY := $(VENV)/bin/python
 ARGS ?=
-PIP_INSTALL := $(PY) -m pip install --quiet --no-input --disable-pip-version-check --require-hashes
+PIP_INSTALL := $(PY) -m pip install -qq --no-input --disable-pip-version-check --require-hashes
 
 # A stamp holds the hash of the lock that was installed last.
 fresh = sha256sum --check --status $(1) 2>/dev/null

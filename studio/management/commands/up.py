@@ -75,7 +75,7 @@ def prepare() -> None:
     collect_static()
     create_first_account()
     if "demo_project" in get_commands():
-        call_command("demo_project", verbosity=0)
+        call_command("demo_project", stdout=sys.stderr)
 
 
 def collect_static() -> None:
