@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.staticfiles.finders import get_finders
-from django.core.management import call_command, get_commands
+from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection, connections
 from django.urls import reverse
@@ -73,9 +73,14 @@ def sqlite_version() -> str:
 def prepare() -> None:
     call_command("migrate", interactive=False, verbosity=0)
     collect_static()
-    create_first_account()
-    if "demo_project" in get_commands():
-        call_command("demo_project", stdout=sys.stderr)
+    if not get_user_model()._default_manager.exists():
+        begin()
+
+
+def begin() -> None:
+    """The first start: the demo project, and `admin`, who has no password and comes in by the link."""
+    call_command("demo_project", stdout=sys.stderr)
+    get_user_model()._default_manager.create_superuser("admin")  # last: it marks that all this is done
 
 
 def collect_static() -> None:
@@ -94,13 +99,6 @@ def static_sum() -> str:
             stat = os.stat(storage.path(name))
             digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()
-
-
-def create_first_account() -> None:
-    """`admin`, who has no password and comes in by the link."""
-    people = get_user_model()._default_manager
-    if not people.exists():
-        people.create_superuser("admin")
 
 
 def sign_in_path() -> str:
