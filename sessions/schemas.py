@@ -169,17 +169,17 @@ def show_activity(entry: Activity) -> dict[str, Any]:
     return entry.to_dict()
 
 
-def show_request(request: Request) -> dict[str, Any]:
+def show_request(asked: Request) -> dict[str, Any]:
     """As `RequestOut`; load its session's attempt with it."""
     plain = ["id", "kind", "body", "state", "answer"]
     times = ["opened_at", "answered_at", "delivered_at"]
     return (
-        {name: getattr(request, name) for name in plain}
-        | {name: (at := getattr(request, name)) and at.isoformat() for name in times}
+        {name: getattr(asked, name) for name in plain}
+        | {name: (at := getattr(asked, name)) and at.isoformat() for name in times}
         | {
-            "task": request.session.attempt.task_id,
-            "session": request.session_id,
-            "answered_by": request.answered_by_id,
+            "task": asked.session.attempt.task_id,
+            "session": asked.session_id,
+            "answered_by": asked.answered_by_id,
         }
     )
 

@@ -1,0 +1,64 @@
+"""Attempts, sessions and what happened in them in Django admin: all shown, nothing changed by hand."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from sessions.models import Activity, Attempt, CheckResult, Request, Session
+from studio.admin import Shown
+
+OF_SESSION = "session__attempt__task"
+
+
+@admin.register(Attempt)
+class AttemptAdmin(Shown):
+    list_display = ["key", "is_current", "status", "phase", "lease", "owner", "runner", "tries", "created_at"]
+    list_filter = ["lease", "status", "phase", "is_current", "runner", "task__project"]
+    list_select_related = ["task__project"]
+    search_fields = ["task__title", "=task__number", "task__project__key", "owner", "base_oid", "head_oid"]
+    date_hierarchy = "created_at"
+    ordering = ["-pk"]
+
+
+@admin.register(Session)
+class SessionAdmin(Shown):
+    list_display = ["id", "attempt", "phase", "state", "reason", "model", "cost", "started_at", "ended_at"]
+    list_filter = ["state", "phase", "reason", "attempt__task__project"]
+    list_select_related = ["attempt__task__project"]
+    search_fields = ["=id", "attempt__task__title", "=attempt__task__number", "opencode_session_id", "detail"]
+    date_hierarchy = "created_at"
+    ordering = ["-pk"]
+
+
+@admin.register(Activity)
+class ActivityAdmin(Shown):
+    list_display = ["session", "seq", "rev", "kind", "tool", "state", "depth", "started_at", "ended_at"]
+    list_filter = ["kind", "state", "tool"]
+    list_select_related = ["session"]
+    search_fields = ["=session__id", "part_id", "message_id", "tool", "title"]
+    date_hierarchy = "started_at"
+    ordering = ["-pk"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Activity]:
+        """A list without the long parts, which can be megabytes."""
+        return super().get_queryset(request).defer("text", "output", "input", "metadata")
+
+
+@admin.register(Request)
+class RequestAdmin(Shown):
+    list_display = ["__str__", "session", "state", "answered_by", "opened_at", "answered_at", "delivered_at"]
+    list_filter = ["state", "kind", f"{OF_SESSION}__project"]
+    list_select_related = ["session", "answered_by"]
+    search_fields = ["=session__id", "opencode_id", f"{OF_SESSION}__title", "answered_by__username"]
+    date_hierarchy = "opened_at"
+    ordering = ["-pk"]
+
+
+@admin.register(CheckResult)
+class CheckResultAdmin(Shown):
+    list_display = ["name", "session", "state", "required", "exit_code", "seconds", "started_at"]
+    list_filter = ["state", "required", f"{OF_SESSION}__project"]
+    list_select_related = ["session"]
+    search_fields = ["=session__id", "name", "command", f"{OF_SESSION}__title"]
+    date_hierarchy = "started_at"
+    ordering = ["-pk"]
