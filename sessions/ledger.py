@@ -88,6 +88,7 @@ class Claim:
         with transaction.atomic():
             self.attempt.task.lock()
             self._hold()
+            self.attempt.refresh_from_db(fields=["status", "phase", "rounds", "base_oid", "head_oid"])
             yield
 
     @contextmanager
@@ -106,7 +107,8 @@ class Claim:
         self.held.filter(tries__gt=1).update(tries=1)
 
     def next_session(self) -> Session | None:
-        """The session to work on now, if there is one."""
+        """The session to work on now, if there is one; attempt, task and project are read afresh for it."""
+        self.attempt = Attempt.objects.select_related("task__project").get(pk=self.attempt.pk)
         return self.attempt.sessions.filter(state=State.QUEUED).first()
 
     def release(self) -> bool:

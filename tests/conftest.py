@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 
 from tests import factories
+from tests.running import fresh_repository, studio
+
+__all__ = ["fresh_repository", "studio"]
 
 
 @pytest.fixture

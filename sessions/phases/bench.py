@@ -9,7 +9,7 @@ from django.conf import settings
 
 from sessions import places
 from sessions.ledger import Claim
-from sessions.models import Session
+from sessions.models import Attempt, Session
 from sessions.models.session import State
 from sessions.opencode import config, provider
 from sessions.opencode.client import OpenCodeError, message_id
@@ -33,10 +33,14 @@ class Bench:
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
-        self.attempt = claim.attempt
         self._workspace: Workspace | None = None
         self._server: Server | None = None
         self._provider: Provider | None = None
+
+    @property
+    def attempt(self) -> Attempt:
+        """The attempt that is worked on."""
+        return self.claim.attempt
 
     @property
     def workspace(self) -> Workspace:
