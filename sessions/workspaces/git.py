@@ -136,9 +136,12 @@ class Workspace:
         self._bring(checked(oid), self._ref("attempts"), tick)
         self._move_branch(before, oid)
 
-    def diff(self, base: str = "", tick: Tick | None = None) -> Diff:
-        """Everything between `base` (a commit; the attempt's own by default) and the workspace as it is now."""
-        git = self._git(tick)
+    def diff(self, base: str = "", tick: Tick | None = None, *, timeout: float = 600) -> Diff:
+        """Everything between `base` (a commit; the attempt's own by default) and the workspace as it is now.
+
+        Each git command has `timeout` seconds; give a short one inside a request.
+        """
+        git = self._git(tick, timeout)
         tree, left_out = snapshot.files(git)
         no_index = {
             "GIT_INDEX_FILE": str(git.folder / "studio-none")
@@ -160,10 +163,10 @@ class Workspace:
         _remove(self.path)
         return ref
 
-    def _git(self, tick: Tick | None = None) -> WorkspaceGit:
+    def _git(self, tick: Tick | None = None, timeout: float = 600) -> WorkspaceGit:
         if not self.exists():
             raise GitError(f"The workspace {self.path} is gone.", code="workspace_missing")
-        return WorkspaceGit(self.sandbox, tick=tick)
+        return WorkspaceGit(self.sandbox, tick=tick, timeout=timeout)
 
     def _source(self) -> SourceGit:
         return SourceGit(self.source, timeout=120)
