@@ -112,7 +112,7 @@ class Stream(AsyncConsumer):
         relay.join(self.group, self.loop, cursor or 0)
         try:
             await self._start(200, b"text/event-stream; charset=utf-8")
-            await self._write(": hello\nretry: 2000\n\n")
+            await self._write(": hello\n")
             await relay.ready()
             await self._rows(cursor if cursor is not None else await in_thread(self.start))
             await self._write("", more=False)
@@ -121,6 +121,7 @@ class Stream(AsyncConsumer):
             await self.channel_layer.group_discard(self.group, self.channel_name)
 
     async def _rows(self, cursor: int) -> None:
+        # comments end without a blank line: some clients take one for an event
         said_at = checked_at = time.monotonic()
         while True:
             self.bell.clear()
@@ -134,7 +135,7 @@ class Stream(AsyncConsumer):
             else:
                 await self._wait(said_at + HEARTBEAT_SECONDS - time.monotonic())
             if time.monotonic() - said_at >= HEARTBEAT_SECONDS:
-                await self._write(": alive\n\n")
+                await self._write(": alive\n")
                 said_at = time.monotonic()
             if time.monotonic() - checked_at >= CHECK_SECONDS:
                 checked_at = time.monotonic()
