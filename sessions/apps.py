@@ -11,8 +11,11 @@ class SessionsConfig(AppConfig):
     verbose_name = "Agent sessions"
 
     def ready(self) -> None:
-        """Say what pages can follow."""
+        """Say what pages can follow, and how a project's repository is looked at."""
         from sessions import live  # models are there only now
+        from sessions.workspaces.repository import inspect
+        from tasks import repositories
 
         topics.route(live.route)
         topics.register("session", live.SessionTopic())
+        repositories.inspect = inspect
