@@ -71,7 +71,7 @@ class ProjectAdmin(admin.ModelAdmin):
         super().save_model(request, obj, form, change)
         name = "project.updated" if change else "project.created"
         data = {"fields": sorted(form.changed_data)} if change else {"key": obj.key}
-        Event.objects.create(name=name, project=obj, by=request.user, data=data)
+        Event.objects.create(name=name, project=obj, by_id=request.user.pk, data=data)
 
     def has_delete_permission(self, request: HttpRequest, obj: Project | None = None) -> bool:
         return False
@@ -95,9 +95,9 @@ class TaskAdmin(Kept):
     list_select_related = ["project", "created_by"]
     search_fields = ["title", "description", "project__key", "=number"]
     date_hierarchy = "created_at"
-    fields = ["key", "title", "description", "status", "status_changed_at", "policies", "merged_oid"]
-    fields += ["created_by", "created_at", "updated_at"]
-    readonly_fields = [name for name in fields if name not in ("title", "description")]
+    readonly_fields = ["key", "status", "status_changed_at", "policies", "merged_oid"]
+    readonly_fields += ["created_by", "created_at", "updated_at"]
+    fields = ["title", "description", *readonly_fields]
 
     def save_model(self, request: HttpRequest, obj: Task, form: Any, change: bool) -> None:
         if form.changed_data:

@@ -240,10 +240,9 @@ def create_comment(request: HttpRequest, task_id: int, new: schemas.CommentIn) -
     if new.end_line and (new.line is None or new.end_line < new.line):
         raise Invalid("The lines are the wrong way round.", fields={"end_line": "Not before line."})
     attempt = task.current_attempt
+    place: dict[str, Any] = new.dict() | {"attempt_number": attempt.number if attempt else None}
     with transaction.atomic():
-        comment = task.comments.create(
-            by=request.user, attempt_number=attempt and attempt.number, **new.dict()
-        )
+        comment = task.comments.create(by_id=request.user.pk, **place)
         task.note("comment.created", by=request.user, comment=comment.body, id=comment.pk)
     return Reply(201, schemas.show_comment(comment))
 

@@ -101,7 +101,7 @@ def test_a_projects_settings_are_changed_with_an_event(operator: Client, project
     project.refresh_from_db()
     assert project.checks == [{"name": "tests", "command": "pytest -q", "timeout": 600, "required": True}]
     assert project.key == "DEMO"
-    assert Event.objects.get(name="project.updated").data == {"fields": ["checks"]}
+    assert "checks" in Event.objects.get(name="project.updated").data["fields"]
 
 
 @pytest.mark.parametrize(
