@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 
+from sessions.opencode.client import Client
 from sessions.opencode.jsonc import load_jsonc
 
 Json = dict[str, Any]
@@ -26,8 +27,8 @@ class Provider:
     """Where answers come from.
 
     `kind` is `demo` or `configured`; `config` goes into OpenCode's configuration, `auth` into its auth.json, `environment` holds the
-    variables that `config` names by `{env:NAME}`. `model` is `provider/model`, or empty: then ask `Client.default_model(name)` for each
-    of `names`. `notes` say what was passed over and why. Holds secrets: it is never logged or shown, `label` and `notes` are.
+    variables that `config` names by `{env:NAME}`. `model` is `provider/model`, or empty: `usable_model` finds one when the server
+    is up. `names` are the providers, `notes` say what was passed over and why. Holds secrets: it is never logged or shown, `label` and `notes` are.
     """
 
     kind: str
@@ -99,6 +100,20 @@ def demo(notes: list[str]) -> Provider:
     return Provider(
         kind="demo", label=DEMO_LABEL, model="demo/demo", names=("demo",), config=config, notes=tuple(notes)
     )
+
+
+def usable_model(provider: Provider, client: Client) -> str:
+    """The model to prompt with, as `provider/model`: the chosen one, else OpenCode's own choice. Asks `GET /config/providers`.
+
+    Raises ProviderProblem where the server knows no such model: a prompt would be accepted there, and nothing would follow.
+    """
+    known = client.providers()
+    model = provider.model or next(filter(None, (client.default_model(name) for name in provider.names)), "")
+    name, _, model_id = model.partition("/")
+    if model_id in known.get(name, []):
+        return model
+    offered = ", ".join(f"{name}/{each}" for name in sorted(known) for each in known[name][:5])
+    raise ProviderProblem(f"OpenCode has no model “{model}” here. It offers: {offered or 'none'}.")
 
 
 def config_file(env: Mapping[str, str], home: Path) -> Path | None:

@@ -50,9 +50,9 @@ class Server:
         launch: Launch,
         is_trusted: bool = False,
     ) -> None:
-        self.workspace = workspace
-        self.data = data
-        self.log_file = data / "server.log"
+        self.workspace = workspace.resolve()  # a sandbox has real paths only
+        self.data = data.resolve()
+        self.log_file = self.data / "server.log"
         self.password = secrets.token_urlsafe(24)
         self.port = 0
         self.version = ""

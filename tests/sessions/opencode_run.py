@@ -83,10 +83,10 @@ class Agent:
         threading.Thread(target=self.model.serve_forever, daemon=True).start()
         self.workspace = make_workspace(folder / "workspace")
         with override_settings(STUDIO_DEMO_MODEL_PORT=self.model.server_address[1]):
-            provider = demo([])
+            self.provider = demo([])
         data = folder / "opencode"
         built = config.build(
-            provider,
+            self.provider,
             workspace=self.workspace,
             data=data,
             rules=rules,
@@ -96,7 +96,7 @@ class Agent:
         self.server = Server(
             workspace=self.workspace,
             data=data,
-            provider=provider,
+            provider=self.provider,
             config=built,
             launch=lambda argv, env: launch(argv, env, self.workspace),
             is_trusted=is_trusted,

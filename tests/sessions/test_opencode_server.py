@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from sessions.opencode import config
 from sessions.opencode.follow import Limits
 from sessions.opencode.outcome import Reason
-from sessions.opencode.provider import demo
+from sessions.opencode.provider import ProviderProblem, demo, usable_model
 from sessions.opencode.server import Server, ServerProblem
 from sessions.opencode.status import Status
 from tests.sessions.opencode_run import Agent, launch
@@ -100,7 +101,12 @@ def test_the_model_receives_the_agents_prompt_and_the_projects_instructions(agen
 
 def test_no_model_is_in_reach_that_nobody_named(agent: Agent) -> None:
     assert agent.client.providers() == {"demo": ["demo"]}
-    assert agent.client.default_model("demo") == "demo/demo"
+    assert usable_model(agent.provider, agent.client) == "demo/demo"
+    assert usable_model(replace(agent.provider, model=""), agent.client) == "demo/demo", (
+        "OpenCode's own choice"
+    )
+    with pytest.raises(ProviderProblem, match="It offers: demo/demo"):
+        usable_model(replace(agent.provider, model="demo/nope"), agent.client)
     assert agent.run("Try.", model="opencode/big-pickle").outcome.reason == Reason.MODEL_MISSING
 
 
