@@ -23,10 +23,10 @@ TEMPLATES[0]["DIRS"] = [{templates!r}]
 """
 
 URLS = """
+from django.contrib.staticfiles.views import serve
 from django.http import JsonResponse
 from django.shortcuts import render
-from django.urls import include, path
-from django.contrib.auth.models import User
+from django.urls import path
 from sessions.live import catch_up
 from sessions.models import Session
 from studio.live.cursor import events_so_far
@@ -44,6 +44,7 @@ urlpatterns = [
     path("api/sessions/<int:pk>/activity", lambda request, pk: JsonResponse({"django": pk})),
     path("page/<int:pk>/", page),
     path("part/", part),
+    path("static/<path:path>", serve, {"insecure": True}),
 ]
 """
 
