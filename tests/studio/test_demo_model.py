@@ -17,9 +17,9 @@ from studio.demo_model import project
 from studio.demo_model.server import DemoModel
 from studio.demo_model.turn import understand
 
-PLANNER = "You are Studio's planning agent.\n  Working directory: /work/space"
-BUILDER = "You are Studio's implementation agent.\n  Working directory: /work/space"
-REVIEWER = "You are Studio's review agent.\n  Working directory: /work/space"
+PLANNER = "You are Studio's planning agent.\n  Working directory: /srv/space"
+BUILDER = "You are Studio's implementation agent.\n  Working directory: /srv/space"
+REVIEWER = "You are Studio's review agent.\n  Working directory: /srv/space"
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_the_demo_project_has_exactly_one_failing_test_and_the_scripted_fix_mend
 def test_planning_reads_first_and_then_answers_with_a_plan(demo: DemoModel) -> None:
     prompt = ("user", "Plan DEMO-1")
     [(tool, arguments)] = calls_of(ask(demo, PLANNER, prompt))
-    assert (tool, arguments["path"]) == ("glob", "/work/space")
+    assert (tool, arguments["path"]) == ("glob", "/srv/space")
     steps = [
         ("assistant", "…"),
         ("tool", "files"),
@@ -137,7 +137,7 @@ def test_a_directive_chooses_the_steps_of_its_phase_and_round(demo: DemoModel) -
     rounds = [[{"verdict": {"verdict": "changes_requested"}}], [{"text": "second round in {cwd}"}]]
     task = "Task DEMO-1\n```demo\n" + json.dumps({"review": rounds}) + "\n```\n"
     assert "changes_requested" in text_of(ask(demo, REVIEWER, ("user", task)))
-    assert text_of(ask(demo, REVIEWER, ("user", task + "Round: 2"))) == "second round in /work/space"
+    assert text_of(ask(demo, REVIEWER, ("user", task + "Round: 2"))) == "second round in /srv/space"
 
 
 def test_an_error_lasts_as_many_times_as_it_is_told(demo: DemoModel) -> None:
