@@ -48,7 +48,8 @@ urlpatterns = [
 ]
 """
 
-ENTRY = '<li class="entry" id="activity-{{ entry.pk }}" data-rev="{{ entry.rev }}" data-seq="{{ entry.seq }}">{{ entry.text }}</li>'
+ENTRY = """<li id="activity-{{ entry.pk }}" data-rev="{{ entry.rev }}" data-seq="{{ entry.seq }}">
+{% if entry.kind == "tool" %}<details><summary>output</summary><p>{{ entry.text }}</p></details>{% else %}{{ entry.text }}{% endif %}</li>"""
 CARD = '<article class="card" id="task-{{ task.pk }}" data-rev="{{ rev }}">{{ task.title }}</article>'
 
 SERVE = """

@@ -151,6 +151,18 @@ def test_what_is_followed_no_more_is_silent(site: Site, ids: Any, alice: Socket)
     assert not any("entries" in frame for frame in alice.until(lambda frame: "ring" in frame))
 
 
+def test_the_relay_goes_on_after_a_database_that_failed(site: Site, ids: Any, alice: Socket) -> None:
+    alice.follow(**{f"session_{ids['session']}": 0})
+    rename = "from django.db import connection; connection.cursor().execute('ALTER TABLE {} RENAME TO {}')"
+    site.do(rename.format("tasks_event", "elsewhere") + "; factories.make_activity(session)")
+    for _ in range(2):
+        alice.until(lambda frame: "tick" in frame)
+    site.do(rename.format("elsewhere", "tasks_event"))
+    site.do("factories.make_activity(session)")
+    frames = alice.until(lambda frame: frame.get("to") == 2)
+    assert [entry["rev"] for entry in entries(frames)] == [1, 2]
+
+
 # --- who may ------------------------------------------------------------------------------------------------------
 
 
