@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 ROOT = Path(__file__).resolve().parents[2]
 
 SETTINGS = """
@@ -104,8 +106,11 @@ class Site:
             "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
             "LIVE_CONSTANTS": json.dumps(constants),
         }
-        self.environment.pop("DATABASE_URL", None)
-        self.environment.pop("STUDIO_TEST_ON", None)
+        self.server = ""
+        if self.environment.get("STUDIO_TEST_ON") == "postgresql":
+            self.server = self.environment["STUDIO_TEST_DATABASE_URL"]
+            own = f"{self.server.rpartition('/')[0]}/live_{self.port}"
+            self.environment |= {"DATABASE_URL": own, "STUDIO_TEST_DATABASE_URL": own}
         self._database()
         self.hand = self._start("-c", HAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.web = self._start("-c", SERVE)
@@ -113,13 +118,21 @@ class Site:
     def _database(self) -> None:
         """A migrated database, migrated once in a run of the tests."""
         global _migrated
+        migrate = [sys.executable, "-m", "django", "migrate", "-v0", "--skip-checks"]
+        if self.server:
+            self._on_server(f"CREATE DATABASE live_{self.port}")
+            subprocess.run(migrate, cwd=ROOT, env=self.environment, check=True)
+            return
         own = self.folder / "home" / "studio.sqlite3"
         if _migrated is None:
-            migrate = [sys.executable, "-m", "django", "migrate", "-v0", "--skip-checks"]
             subprocess.run(migrate, cwd=ROOT, env=self.environment, check=True)
             _migrated = own.read_bytes()
         own.parent.mkdir(exist_ok=True)
         own.write_bytes(_migrated)
+
+    def _on_server(self, statement: str) -> None:
+        with psycopg.connect(self.server, autocommit=True) as connection:
+            connection.execute(statement)
 
     def _template(self, folder: Path, name: str, text: str) -> None:
         file = folder / "templates" / name
@@ -163,6 +176,8 @@ class Site:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        if self.server:
+            self._on_server(f"DROP DATABASE live_{self.port} WITH (FORCE)")
 
     def restart(self) -> None:
         """Kill the web process and start another one."""
