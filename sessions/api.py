@@ -1,8 +1,11 @@
 """The API of an agent at work: starting it, watching it, answering it, and landing what it made."""
 
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any
 
+from django.db.models import QuerySet
+from django.db.models.functions import Length
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Router
@@ -23,6 +26,7 @@ tasks = Router(tags=["Tasks"])
 sessions = Router(tags=["Sessions"])
 requests = Router(tags=["Requests"])
 
+PAGE_CHARACTERS = 4_000_000
 STARTED = responses({202: schemas.Started}, 409)
 
 
@@ -179,7 +183,14 @@ def list_activity(request: HttpRequest, session_id: int, after: Cursor = 0, limi
     its new `rev`. `seq` is its place in the session. With `Accept: text/event-stream` the same comes as it happens."""
     session = get_object_or_404(_sessions(request), pk=session_id)
     rows = Activity.objects.filter(session=session, rev__gt=after).order_by("rev", "seq")
-    return page(rows, schemas.show_activity, limit, field="rev")
+    return page(rows, schemas.show_activity, _fitting(rows, limit), field="rev")
+
+
+def _fitting(rows: QuerySet[Activity], limit: int) -> int:
+    """How many of the rows fit a reply: a single one can be megabytes."""
+    sizes = rows.annotate(size=Length("text") + Length("output")).values_list("size", flat=True)[:limit]
+    fitting: int = sum(total <= PAGE_CHARACTERS for total in accumulate(sizes))
+    return max(1, fitting)
 
 
 def _sessions(request: HttpRequest) -> Any:

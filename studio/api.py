@@ -5,6 +5,7 @@ The apps bring the endpoints; studio/urls.py attaches their routers.
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any, Generic, NoReturn, TypeVar
@@ -36,6 +37,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 LARGEST_ID = 2**63 - 1
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Missing(Refusal):
@@ -48,16 +50,15 @@ class Missing(Refusal):
 # --- what goes in -------------------------------------------------------------------------------------------------
 
 
-def _without_nul(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("Must not contain NUL characters.")
+def _storable(text: str) -> str:
+    """No database takes half of a surrogate pair, which JSON can spell, and PostgreSQL no NUL."""
+    if UNSTORABLE.search(text):
+        raise ValueError("Must not contain NUL characters or halves of surrogate pairs.")
     return text
 
 
-Text = Annotated[str, AfterValidator(_without_nul)]
-FilledText = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_without_nul)
-]
+Text = Annotated[str, AfterValidator(_storable)]
+FilledText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_storable)]
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 Cursor = Annotated[int, Field(ge=0, le=LARGEST_ID)]
 Limit = Annotated[int, Field(ge=1, le=500)]

@@ -86,9 +86,8 @@ def test_jobs_are_queued_at_one_place() -> None:
 
 
 def test_the_word_session_is_ours() -> None:
-    assert not breaches(
-        r"\brequest\.session\b", "studio/live/people.py"
-    )  # where a socket finds who is signed in
+    """Django's own is reached by auth and messages only: the socket's look at who is signed in is auth."""
+    assert not breaches(r"\brequest\.session\b", "studio/live/people.py")
 
 
 def test_the_label_of_the_app_is_not_djangos() -> None:

@@ -106,6 +106,20 @@ def test_activity_follows_the_revision(script: Script, session: Session, charlie
     assert_error(Script(charlie).get(address), 404)
 
 
+def test_a_page_of_long_entries_is_cut_and_goes_on(script: Script, session: Session) -> None:
+    for _ in range(5):
+        factories.make_activity(session, text="x" * 900_000, output="y" * 900_000)
+    address = f"/api/sessions/{session.pk}/activity"
+    seen: list[int] = []
+    after = 0
+    while after is not None:
+        part = script.get(f"{address}?after={after}").json()
+        assert len(part["items"]) <= 2
+        seen += [entry["rev"] for entry in part["items"]]
+        after = part["next"]
+    assert seen == [1, 2, 3, 4, 5]
+
+
 # --- requests -------------------------------------------------------------------------------------------------------
 
 

@@ -57,6 +57,7 @@ def test_a_task_is_filed(script: Script, project: Any, alice: Any) -> None:
         ("description", "x" * 100_001),
         ("description", "x" * 2_000_000),
         ("description", "\x00"),
+        ("description", "half \ud83d"),
         ("project", 999_999),
         ("project", 10**30),
         ("project", "DEMO"),
