@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 
 from sessions.models import Request
 
@@ -17,9 +18,10 @@ class AnswerForm(forms.Form):
     reply = forms.ChoiceField(choices=[(reply, reply) for reply in sorted(REPLIES)], required=False)
     message = forms.CharField(max_length=LONGEST, required=False)
 
-    def __init__(self, data: Any, *, asked: Request) -> None:
+    def __init__(self, data: QueryDict, *, asked: Request) -> None:
         super().__init__(data)
         self.asked = asked
+        self.given = data
         self.answer: dict[str, Any] = {}
 
     def clean(self) -> dict[str, Any]:
@@ -48,6 +50,6 @@ class AnswerForm(forms.Form):
     def _labels(self, number: int, question: dict[str, Any]) -> list[str]:
         """The chosen labels, and what the person wrote in their own words."""
         offered = {str(option.get("label")) for option in question.get("options") or []}
-        chosen = [label for label in self.data.getlist(f"question-{number}") if label in offered]
-        own = self.data.get(f"{OWN_WORDS}-{number}", "").strip()[:LONGEST]
+        chosen = [label for label in self.given.getlist(f"question-{number}") if label in offered]
+        own = self.given.get(f"{OWN_WORDS}-{number}", "").strip()[:LONGEST]
         return [*chosen, own] if own else chosen

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
@@ -13,6 +13,7 @@ from sessions.forms import AnswerForm
 from sessions.models import Attempt, Request, Session
 from sessions.workspaces.diff import Diff
 from studio.errors import Invalid
+from studio.http import PageRequest
 from studio.roles import Role
 from tasks.forms import CommentForm
 from tasks.models import Finding, Task
@@ -24,7 +25,7 @@ WINDOW = 200  # entries of a session in a page; the earlier ones are behind a li
 
 @login_required
 @require_safe
-def activity(request: HttpRequest, pk: int) -> HttpResponse:
+def activity(request: PageRequest, pk: int) -> HttpResponse:
     """A task's page: all sessions of its current attempt, or of the one that `?attempt=` names."""
     context = page(request, pk, "activity")
     context |= _feed(context["task"], request.GET.get("attempt", ""))
@@ -33,7 +34,7 @@ def activity(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_safe
-def later(request: HttpRequest, pk: int, after: int) -> HttpResponse:
+def later(request: PageRequest, pk: int, after: int) -> HttpResponse:
     """The sessions of the current attempt that began after the session `after`; nothing to swap where none did."""
     context = page(request, pk, "activity")
     context |= _feed(context["task"], "", after=after)
@@ -45,13 +46,12 @@ def later(request: HttpRequest, pk: int, after: int) -> HttpResponse:
 def _feed(task: Task, number: str, *, after: int = 0) -> dict[str, Any]:
     """The sessions with their last entries, and the attempts there are."""
     attempts = list(Attempt.objects.filter(task=task).order_by("number"))
-    chosen = (
-        [a for a in attempts if str(a.number) == number] or [a for a in attempts if a.is_current] or [None]
-    )
-    sessions = chosen[0].sessions.filter(pk__gt=after).order_by("pk") if chosen[0] else Session.objects.none()
-    feed = [window(session) for session in sessions.prefetch_related("check_results", "requests")]
+    asked = [attempt for attempt in attempts if str(attempt.number) == number]
+    chosen = next(iter(asked or [attempt for attempt in attempts if attempt.is_current]), None)
+    sessions = Session.objects.filter(attempt=chosen, pk__gt=after).order_by("pk")
+    feed = [window(session) for session in sessions.prefetch_related("check_results")]
     last = feed[-1]["session"].pk if feed else after
-    return {"feed": feed, "attempts": attempts, "attempt": chosen[0], "last": last}
+    return {"feed": feed, "attempts": attempts, "attempt": chosen, "last": last}
 
 
 def window(session: Session, *, before: int = 0) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def window(session: Session, *, before: int = 0) -> dict[str, Any]:
 
 @login_required
 @require_safe
-def earlier(request: HttpRequest, pk: int) -> HttpResponse:
+def earlier(request: PageRequest, pk: int) -> HttpResponse:
     """The entries of a session before `?before=`, with the link to still earlier ones."""
     session = get_object_or_404(_sessions(request), pk=pk)
     before = request.GET.get("before", "")
@@ -76,14 +76,14 @@ def earlier(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_safe
-def head(request: HttpRequest, pk: int) -> HttpResponse:
+def head(request: PageRequest, pk: int) -> HttpResponse:
     """A session's heading: phase, state, time, cost, why it ended, and what its checks said."""
     return render(request, "sessions/_head.html", {"session": get_object_or_404(_sessions(request), pk=pk)})
 
 
 @login_required
 @require_safe
-def entry(request: HttpRequest, pk: int, entry_pk: int) -> HttpResponse:
+def entry(request: PageRequest, pk: int, entry_pk: int) -> HttpResponse:
     """All of an entry: arguments, output, the whole text."""
     session = get_object_or_404(_sessions(request), pk=pk)
     entry = get_object_or_404(session.activity, pk=entry_pk)
@@ -92,7 +92,7 @@ def entry(request: HttpRequest, pk: int, entry_pk: int) -> HttpResponse:
     return render(request, template, context)
 
 
-def _sessions(request: HttpRequest) -> Any:
+def _sessions(request: PageRequest) -> Any:
     return Session.objects.visible_to(request.user).select_related("attempt__task__project")
 
 
@@ -101,7 +101,7 @@ def _sessions(request: HttpRequest) -> Any:
 
 @login_required
 @require_safe
-def changes(request: HttpRequest, pk: int) -> HttpResponse:
+def changes(request: PageRequest, pk: int) -> HttpResponse:
     """All that the current attempt changed, with the findings at their lines, and the gate to the merge."""
     context = page(request, pk, "changes")
     attempt = Attempt.objects.select_related("task__project").filter(task=pk, is_current=True).first()
@@ -124,14 +124,14 @@ def _by_line(findings: Iterable[Finding], diff: Diff | None) -> dict[tuple[str, 
 
 @login_required
 @require_safe
-def gate(request: HttpRequest, pk: int) -> HttpResponse:
+def gate(request: PageRequest, pk: int) -> HttpResponse:
     """Where a person decides about the change."""
     return render(request, "sessions/_gate.html", page(request, pk, "changes", form=CommentForm()))
 
 
 @login_required
 @require_safe
-def checks(request: HttpRequest, pk: int) -> HttpResponse:
+def checks(request: PageRequest, pk: int) -> HttpResponse:
     """Every run of the checks of the current attempt, the newest first, with what they printed."""
     context = page(request, pk, "checks")
     mine = Session.objects.filter(attempt__task=pk, attempt__is_current=True, check_results__isnull=False)
@@ -141,7 +141,7 @@ def checks(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def merge(request: HttpRequest, pk: int) -> HttpResponse:
+def merge(request: PageRequest, pk: int) -> HttpResponse:
     """Land the change on the project's target branch."""
     task = get_object_or_404(Task.objects.visible_to(request.user).select_related("project"), pk=pk)
     task.project.require(request.user, Role.MEMBER)
@@ -154,25 +154,25 @@ def merge(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_safe
-def requests(request: HttpRequest, pk: int) -> HttpResponse:
+def requests(request: PageRequest, pk: int) -> HttpResponse:
     """The open requests of a task's agent."""
     return render(request, "sessions/_requests.html", page(request, pk, "activity"))
 
 
 @login_required
 @require_POST
-def answer(request: HttpRequest, pk: int) -> HttpResponse:
+def answer(request: PageRequest, pk: int) -> HttpResponse:
     """Answer the agent."""
     asked = get_object_or_404(Request.objects.visible_to(request.user), pk=pk)
     task = asked.session.task
     task.project.require(request.user, Role.MEMBER)
     form = AnswerForm(request.POST, asked=asked)
     if not form.is_valid():
-        raise Invalid("; ".join(sum(form.errors.values(), [])), fields={"answer": form.errors.as_text()})
+        raise Invalid(" ".join(str(wrong) for errors in form.errors.values() for wrong in errors))
     asked.give_answer(form.answer, by=request.user)
     return requests_of(request, task) if request.htmx else redirect(task)
 
 
-def requests_of(request: HttpRequest, task: Task) -> HttpResponse:
+def requests_of(request: PageRequest, task: Task) -> HttpResponse:
     """The open requests that are left after an answer."""
     return render(request, "sessions/_requests.html", page(request, task.pk, "activity"))

@@ -112,7 +112,7 @@ class Standing:
         load([task])
         self.task = task
         current: list[Any] = task.current_attempts  # type: ignore[attr-defined]
-        self.attempt = current[0] if current else None
+        self.attempt: Any = current[0] if current else None
         self.sessions: list[Any] = list(self.attempt.sessions.all()) if self.attempt else []
         self.session = self.sessions[-1] if self.sessions else None
         self.rev: int = task.rev  # type: ignore[attr-defined]
@@ -134,16 +134,15 @@ class Standing:
     def _live_words(self, session: Any) -> Words:
         if session.open_requests:
             return self._request_words(session.open_requests[0])
+        heard = session.active_at or session.started_at
         if session.state == "queued":
             return Words("Waits for a worker", "", session.created_at)
         if session.state == "starting":
             return Words("The agent starts", "", session.started_at, self.hue, running=True)
         if session.state == "waiting":
-            return Words("The answer goes to the agent", "", session.active_at, self.hue, running=True)
+            return Words("The answer goes to the agent", "", heard, self.hue, running=True)
         if session.retry_notice:
-            return Words(
-                "Waits for the provider", session.retry_notice, session.active_at, "build", running=True
-            )
+            return Words("Waits for the provider", session.retry_notice, heard, "build", running=True)
         return Words(WORKING[session.phase], session.doing, session.started_at, self.hue, running=True)
 
     def _request_words(self, request: Any) -> Words:
@@ -174,6 +173,11 @@ class Standing:
     def live(self) -> Any:
         """The session that has not ended, or None."""
         return self.session if self.session is not None and self.session.is_live else None
+
+    @property
+    def rests(self) -> bool:
+        """Whether it is to do, done or cancelled, with nothing at work."""
+        return not self.place and self.live is None and not self.is_stopping
 
     @property
     def is_stopping(self) -> bool:
@@ -245,7 +249,7 @@ class Standing:
     @property
     def track(self) -> list[Step]:
         """Plan, build, checks, AI review, review: none for a task that is not on its way."""
-        return self.steps[:-1] if self.place or self.task.status == Status.DONE else []
+        return self.steps[:-1] if self.place else []
 
     @cached_property
     def steps(self) -> list[Step]:
@@ -267,8 +271,8 @@ class Standing:
     def _step_state(self, name: str, ran: bool) -> str:
         names = list(STEP_NAMES)
         if self.task.status == Status.DONE:
-            left_out = name in STEP_PHASES and not ran or name == "merge" and not self.task.merged_oid
-            return "skipped" if left_out else "done"
+            happened = bool(self.task.merged_oid) if name == "merge" else ran or name not in STEP_PHASES
+            return "done" if happened else "skipped"
         if name == self.place:
             return "bad" if self.failure is not None else "now"
         if self.place and names.index(name) < names.index(self.place):
@@ -319,7 +323,7 @@ class Standing:
         if status in {Status.DONE, Status.CANCELLED} or self.is_stopping:
             return []
         verbs = [("mark-done", "Mark done")] if status == Status.REVIEW else []
-        verbs += [("back-to-todo", "Back to to do")] if status != Status.TODO else []
+        verbs += [("back-to-todo", "Back to To do")] if status != Status.TODO else []
         return [self._action(*verb) for verb in [*verbs, ("cancel", "Cancel")]]
 
     def _action(self, verb: str, label: str) -> Action:

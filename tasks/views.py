@@ -4,10 +4,11 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required, user_passes_test
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from studio.http import PageRequest
 from studio.roles import Role
 from tasks import board as boards
 from tasks.forms import CommentForm, PlanForm, ProjectForm, ProjectSettingsForm, TaskForm
@@ -22,23 +23,23 @@ TIMELINE_PAGE = 200
 
 
 @login_required
-def home(request: HttpRequest) -> HttpResponse:
+def home(request: PageRequest) -> HttpResponse:
     """The board that the person saw last, else the first one they may see."""
     mine = Project.objects.visible_to(request.user)
-    project = mine.filter(pk=request.session.get("project")).first() or mine.first()
+    project = mine.filter(pk=request.session.get("project", 0)).first() or mine.first()
     return redirect("tasks:board", project.key) if project else redirect("tasks:projects")
 
 
 @login_required
 @require_safe
-def projects(request: HttpRequest) -> HttpResponse:
+def projects(request: PageRequest) -> HttpResponse:
     """The projects that the person may see."""
     return render(request, "tasks/projects.html", {"projects": Project.objects.visible_to(request.user)})
 
 
 @login_required
 @user_passes_test(lambda user: user.is_staff, login_url="tasks:projects", redirect_field_name=None)
-def new_project(request: HttpRequest) -> HttpResponse:
+def new_project(request: PageRequest) -> HttpResponse:
     """Add a project: for staff, as agents then work on a folder of this machine."""
     form = ProjectForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -47,7 +48,7 @@ def new_project(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-def project_settings(request: HttpRequest, key: str) -> HttpResponse:
+def project_settings(request: PageRequest, key: str) -> HttpResponse:
     """Change a project."""
     project = get_object_or_404(Project.objects.visible_to(request.user), key=key)
     project.require(request.user, Role.MAINTAINER)
@@ -63,10 +64,10 @@ def project_settings(request: HttpRequest, key: str) -> HttpResponse:
 
 @login_required
 @require_safe
-def board(request: HttpRequest, key: str) -> HttpResponse:
+def board(request: PageRequest, key: str) -> HttpResponse:
     """Five columns; `?show=done` and `?show=cancelled` list those tasks page by page."""
     project = get_object_or_404(Project.objects.visible_to(request.user), key=key)
-    request.session["project"] = project.pk
+    _remember(request, project.pk)
     if request.GET.get("show") in {Status.DONE, Status.CANCELLED}:
         return _task_list(request, project, Status(request.GET["show"]))
     columns, cancelled = boards.columns(project)
@@ -74,7 +75,13 @@ def board(request: HttpRequest, key: str) -> HttpResponse:
     return render(request, "tasks/board.html", context)
 
 
-def _task_list(request: HttpRequest, project: Project, status: Status) -> HttpResponse:
+def _remember(request: PageRequest, project: int) -> None:
+    """Home leads here next time. Written only when it changes: each page that is looked at would be a write else."""
+    if request.session.get("project") != project:
+        request.session["project"] = project
+
+
+def _task_list(request: PageRequest, project: Project, status: Status) -> HttpResponse:
     tasks = project.tasks.filter(status=status).order_by("-status_changed_at")
     page = Paginator(tasks, 60).get_page(request.GET.get("page"))
     load(list(page.object_list))
@@ -83,7 +90,7 @@ def _task_list(request: HttpRequest, project: Project, status: Status) -> HttpRe
 
 @login_required
 @require_safe
-def column(request: HttpRequest, key: str, name: str) -> HttpResponse:
+def column(request: PageRequest, key: str, name: str) -> HttpResponse:
     """One column of the board, for a page that fetches it afresh."""
     project = get_object_or_404(Project.objects.visible_to(request.user), key=key)
     columns, _ = boards.columns(project, only=name)
@@ -92,14 +99,14 @@ def column(request: HttpRequest, key: str, name: str) -> HttpResponse:
 
 @login_required
 @require_safe
-def card(request: HttpRequest, pk: int) -> HttpResponse:
+def card(request: PageRequest, pk: int) -> HttpResponse:
     """One card."""
     task = get_object_or_404(Task.objects.visible_to(request.user), pk=pk)
     return render(request, "tasks/_card.html", {"task": task})
 
 
 @login_required
-def new_task(request: HttpRequest, key: str) -> HttpResponse:
+def new_task(request: PageRequest, key: str) -> HttpResponse:
     """File a task, and start it where the second button was pressed."""
     project = get_object_or_404(Project.objects.visible_to(request.user), key=key)
     project.require(request.user, Role.MEMBER)
@@ -117,17 +124,17 @@ def new_task(request: HttpRequest, key: str) -> HttpResponse:
 # --- a task's page -------------------------------------------------------------------------------------------------
 
 
-def page(request: HttpRequest, pk: int, tab: str, **context: Any) -> dict[str, Any]:
+def page(request: PageRequest, pk: int, tab: str, **context: Any) -> dict[str, Any]:
     """The context of every tab of a task's page; 404 for who may not see it."""
     tasks = Task.objects.visible_to(request.user).select_related("project", "created_by")
     task = get_object_or_404(tasks, pk=pk)
-    request.session["project"] = task.project_id
+    _remember(request, task.project_id)
     return {"task": task, "project": task.project, "standing": Standing(task), "tab": tab, **context}
 
 
 @login_required
 @require_safe
-def plan(request: HttpRequest, pk: int) -> HttpResponse:
+def plan(request: PageRequest, pk: int) -> HttpResponse:
     """The newest version of the plan, or the one that `?version=` names."""
     context = page(request, pk, "plan")
     plans = list(context["task"].plans.select_related("by", "approved_by"))
@@ -138,7 +145,7 @@ def plan(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_safe
-def review(request: HttpRequest, pk: int) -> HttpResponse:
+def review(request: PageRequest, pk: int) -> HttpResponse:
     """What reviews found, and what people asked for."""
     context = page(request, pk, "review")
     context |= {
@@ -150,7 +157,7 @@ def review(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_safe
-def timeline(request: HttpRequest, pk: int) -> HttpResponse:
+def timeline(request: PageRequest, pk: int) -> HttpResponse:
     """Every event, the newest first."""
     context = page(request, pk, "timeline")
     events = context["task"].events.select_related("by").order_by("-pk")
@@ -160,20 +167,20 @@ def timeline(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_safe
-def head(request: HttpRequest, pk: int) -> HttpResponse:
+def head(request: PageRequest, pk: int) -> HttpResponse:
     """The head of the page: state, buttons, steps."""
     return render(request, "tasks/_head.html", page(request, pk, request.GET.get("tab", "activity")))
 
 
 @login_required
 @require_safe
-def aside(request: HttpRequest, pk: int) -> HttpResponse:
+def aside(request: PageRequest, pk: int) -> HttpResponse:
     """The facts beside the activity."""
     return render(request, "tasks/_aside.html", page(request, pk, "activity"))
 
 
 @login_required
-def edit(request: HttpRequest, pk: int) -> HttpResponse:
+def edit(request: PageRequest, pk: int) -> HttpResponse:
     """Change a task's title and description."""
     task = _task(request, pk)
     form = TaskForm(request.POST or None, instance=task)
@@ -189,7 +196,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def execute(request: HttpRequest, pk: int) -> HttpResponse:
+def execute(request: PageRequest, pk: int) -> HttpResponse:
     task = _task(request, pk)
     task.execute(by=request.user)
     return answer(request, task)
@@ -197,7 +204,7 @@ def execute(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def retry(request: HttpRequest, pk: int) -> HttpResponse:
+def retry(request: PageRequest, pk: int) -> HttpResponse:
     task = _task(request, pk)
     task.retry(by=request.user)
     return answer(request, task)
@@ -205,7 +212,7 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def reopen(request: HttpRequest, pk: int) -> HttpResponse:
+def reopen(request: PageRequest, pk: int) -> HttpResponse:
     task = _task(request, pk)
     task.reopen(by=request.user)
     return answer(request, task)
@@ -213,7 +220,7 @@ def reopen(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+def cancel(request: PageRequest, pk: int) -> HttpResponse:
     task = _task(request, pk)
     task.cancel(by=request.user)
     return answer(request, task)
@@ -221,7 +228,7 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def back_to_todo(request: HttpRequest, pk: int) -> HttpResponse:
+def back_to_todo(request: PageRequest, pk: int) -> HttpResponse:
     task = _task(request, pk)
     task.back_to_todo(by=request.user)
     return answer(request, task)
@@ -229,7 +236,7 @@ def back_to_todo(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def mark_done(request: HttpRequest, pk: int) -> HttpResponse:
+def mark_done(request: PageRequest, pk: int) -> HttpResponse:
     task = _task(request, pk)
     task.mark_done(by=request.user)
     return answer(request, task)
@@ -237,7 +244,7 @@ def mark_done(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def approve_plan(request: HttpRequest, pk: int) -> HttpResponse:
+def approve_plan(request: PageRequest, pk: int) -> HttpResponse:
     task = _task(request, pk)
     task.approve_plan(by=request.user)
     return answer(request, task)
@@ -245,7 +252,7 @@ def approve_plan(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def request_plan_changes(request: HttpRequest, pk: int) -> HttpResponse:
+def request_plan_changes(request: PageRequest, pk: int) -> HttpResponse:
     task = _task(request, pk)
     form = CommentForm(request.POST)
     if not form.is_valid():
@@ -256,7 +263,7 @@ def request_plan_changes(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def request_changes(request: HttpRequest, pk: int) -> HttpResponse:
+def request_changes(request: PageRequest, pk: int) -> HttpResponse:
     task = _task(request, pk)
     form = CommentForm(request.POST)
     if not form.is_valid():
@@ -266,7 +273,7 @@ def request_changes(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @login_required
-def write_plan(request: HttpRequest, pk: int) -> HttpResponse:
+def write_plan(request: PageRequest, pk: int) -> HttpResponse:
     """A new version of the plan by a person, starting from the newest one."""
     task = _task(request, pk)
     form = PlanForm(request.POST or None, initial={"body": task.plan.body if task.plan else ""})
@@ -277,14 +284,14 @@ def write_plan(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "tasks/write_plan.html", context, status=422 if form.is_bound else 200)
 
 
-def _task(request: HttpRequest, pk: int) -> Task:
+def _task(request: PageRequest, pk: int) -> Task:
     """The task, for a person who may work on it: 404 for who may not see it, 403 for who may only look."""
     task = get_object_or_404(Task.objects.visible_to(request.user).select_related("project"), pk=pk)
     task.project.require(request.user, Role.MEMBER)
     return task
 
 
-def answer(request: HttpRequest, task: Task) -> HttpResponse:
+def answer(request: PageRequest, task: Task) -> HttpResponse:
     """What a verb answers: the element that asked (a card or the head of the page), without htmx the task's page."""
     if not request.htmx:
         return redirect(task)
@@ -294,7 +301,7 @@ def answer(request: HttpRequest, task: Task) -> HttpResponse:
     return render(request, template, context | {"tab": request.GET.get("tab", "activity")})
 
 
-def _again(request: HttpRequest, task: Task, form: CommentForm, verb: str) -> HttpResponse:
+def _again(request: PageRequest, task: Task, form: CommentForm, verb: str) -> HttpResponse:
     """The form of a verb once more, with what is wrong."""
     context = {"form": form, "task": task, "project": task.project, "verb": verb}
     return render(request, "tasks/comment.html", context, status=422)

@@ -54,7 +54,7 @@ def line(entry: Activity) -> Line:
 
 def argument(entry: Activity) -> str:
     """The main argument of a tool call, on one line."""
-    given = entry.input if isinstance(entry.input, dict) else {}
+    given = _given(entry)
     if entry.tool in FILE_TOOLS and (entry.title or given.get("filePath")):
         return str(entry.title or _short_path(str(given["filePath"])))
     if entry.tool == "todowrite":
@@ -72,6 +72,10 @@ def _short_path(path: str) -> str:
 def _exit_code(entry: Activity) -> int | None:
     code = _metadata(entry).get("exit")
     return code if isinstance(code, int) else None
+
+
+def _given(entry: Activity) -> dict[str, Any]:
+    return entry.input if isinstance(entry.input, dict) else {}
 
 
 def _metadata(entry: Activity) -> dict[str, Any]:
@@ -93,7 +97,7 @@ def _change(entry: Activity) -> tuple[int, int, str]:
     lines = [text for text in patch.splitlines() if not text.startswith(("+++", "---"))]
     added, removed = (sum(text.startswith(sign) for text in lines) for sign in "+-")
     if entry.tool == "write" and not patch:
-        added = len(str(entry.input.get("content", "")).splitlines())
+        added = len(str(_given(entry).get("content", "")).splitlines())
     return added, removed, patch
 
 
@@ -113,7 +117,7 @@ def _end(entry: Activity) -> str:
 
 
 def _done_of(entry: Activity) -> str:
-    todos = entry.input.get("todos")
+    todos = _given(entry).get("todos")
     todos = [todo for todo in todos if isinstance(todo, dict)] if isinstance(todos, list) else []
     return f"{sum(todo.get('status') == 'completed' for todo in todos)} of {len(todos)} done"
 
@@ -145,8 +149,9 @@ def whole_patch(entry: Activity) -> str:
 @register.filter
 def arguments(entry: Activity) -> list[tuple[str, str]]:
     """The arguments of a tool call as names and texts."""
-    given = entry.input if isinstance(entry.input, dict) else {}
-    return [(str(name), value if isinstance(value, str) else repr(value)) for name, value in given.items()]
+    return [
+        (str(name), value if isinstance(value, str) else repr(value)) for name, value in _given(entry).items()
+    ]
 
 
 @register.filter

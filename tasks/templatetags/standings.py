@@ -31,7 +31,8 @@ def role_in(context: Context, project: Any) -> str:
     user = getattr(context.get("request"), "user", None)
     if not isinstance(project, Project) or user is None or not user.is_authenticated:
         return ""
-    return project.role_of(user) or ""
+    role: str = project.role_of(user) or ""
+    return role
 
 
 @register.filter

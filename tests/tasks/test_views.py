@@ -1,0 +1,449 @@
+"""Projects, the board and a task's page, through the doors that people use."""
+
+import pytest
+from django.template.loader import render_to_string
+from django.urls import reverse
+
+from studio.errors import Invalid
+from tasks import lifecycle, repositories
+from tasks.lifecycle import Status
+from tasks.models import Project, Task
+from tests import factories
+
+HOSTILE = '<script>alert(1)</script><img src=x onerror=alert(1)><a hx-get="/">'
+HTMX = {"HX-Request": "true"}
+TABS = ["tasks:detail", "tasks:plan", "sessions:changes", "tasks:review", "sessions:checks", "tasks:timeline"]
+PARTS = ["tasks:card", "tasks:head", "tasks:aside", "sessions:requests", "sessions:gate"]
+
+
+@pytest.fixture
+def member(client, alice):
+    client.force_login(alice)
+    return client
+
+
+# --- who sees what -----------------------------------------------------------------------------------------------
+
+
+def pages(task):
+    yield from (reverse(name, args=[task.pk]) for name in [*TABS, *PARTS])
+    yield reverse("tasks:board", args=[task.project.key])
+
+
+def test_a_viewer_sees_every_page(client, task, bob):
+    client.force_login(bob)
+    for address in pages(task):
+        assert client.get(address).status_code == 200, address
+
+
+def test_a_stranger_is_told_of_nothing(client, task, charlie):
+    client.force_login(charlie)
+    for address in pages(task):
+        assert client.get(address).status_code == 404, address
+
+
+def test_without_signing_in_there_is_only_the_sign_in_page(client, task):
+    for address in [*pages(task), "/", "/projects/", "/projects/new/"]:
+        assert client.get(address)["Location"].startswith(reverse("studio:sign-in")), address
+
+
+def test_home_is_the_board_that_was_seen_last(member, project):
+    other = factories.make_project(key="OTHER")
+    member.get(reverse("tasks:board", args=[other.key]))
+    assert member.get("/")["Location"] == "/projects/OTHER/"
+
+
+def test_who_is_in_no_project_is_told_what_to_do(client, charlie):
+    client.force_login(charlie)
+    assert b"You are in no project" in client.get("/", follow=True).content
+
+
+def test_staff_without_a_project_are_led_to_adding_one(client, admin):
+    client.force_login(admin)
+    assert reverse("tasks:new-project").encode() in client.get("/", follow=True).content
+
+
+# --- projects ----------------------------------------------------------------------------------------------------
+
+
+def test_a_project_is_added_with_name_key_and_branch_from_its_folder(client, admin, repository):
+    client.force_login(admin)
+    answer = client.post(
+        "/projects/new/", {"path": str(repository), "checks": "tests: pytest -q\nlint (optional): ruff"}
+    )
+    assert answer["Location"] == "/projects/SAMPLE/"
+    project = Project.objects.get()
+    assert (project.name, project.key, project.target_branch) == ("sample", "SAMPLE", "main")
+    assert [(check["name"], check["command"], check["required"]) for check in project.checks] == [
+        ("tests", "pytest -q", True),
+        ("lint", "ruff", False),
+    ]
+    assert project.role_of(admin) == "admin"
+
+
+def test_a_second_project_of_the_same_name_gets_another_key(client, admin, repository):
+    client.force_login(admin)
+    for _ in range(2):
+        client.post("/projects/new/", {"path": str(repository)})
+    assert sorted(Project.objects.values_list("key", flat=True)) == ["SAMPLE", "SAMPLE2"]
+
+
+def test_a_path_that_studio_cannot_work_on_is_said_at_its_field(client, admin, monkeypatch):
+    def refuse(path, branch=""):
+        raise Invalid("No.", fields={"path": "There is no folder /nowhere."})
+
+    monkeypatch.setattr(repositories, "inspect", refuse)
+    client.force_login(admin)
+    answer = client.post("/projects/new/", {"path": "/nowhere"})
+    assert answer.status_code == 422
+    assert b"There is no folder /nowhere." in answer.content
+    assert not Project.objects.exists()
+
+
+@pytest.mark.parametrize("lines", ["no command", ": pytest", "a: b\na: c"])
+def test_checks_that_cannot_be_read_are_said(client, admin, repository, lines):
+    client.force_login(admin)
+    answer = client.post("/projects/new/", {"path": str(repository), "checks": lines})
+    assert answer.status_code == 422
+    assert b"field__error" in answer.content
+
+
+def test_only_staff_add_projects(member, repository):
+    member.post("/projects/new/", {"path": str(repository), "key": "MINE"})
+    assert not Project.objects.filter(key="MINE").exists()
+
+
+def test_settings_are_for_maintainers(member, client, project, admin):
+    address = f"/projects/{project.key}/settings/"
+    assert member.get(address).status_code == 403
+    client.force_login(admin)
+    data = {
+        "name": "New",
+        "target_branch": "main",
+        "checks": "t: make test",
+        "max_fix_rounds": 1,
+        "planning": "on",
+    }
+    assert client.post(address, data)["Location"] == f"/projects/{project.key}/"
+    project.refresh_from_db()
+    assert (project.name, project.planning, project.ai_review, project.max_fix_rounds) == (
+        "New",
+        True,
+        False,
+        1,
+    )
+
+
+# --- filing ------------------------------------------------------------------------------------------------------
+
+
+def test_a_task_is_filed_from_the_board(member, project):
+    answer = member.post(
+        f"/projects/{project.key}/tasks/new/", {"title": "Say hello", "description": "Kindly."}
+    )
+    assert answer["Location"] == f"/projects/{project.key}/"
+    task = Task.objects.get()
+    assert (task.title, task.description, task.status, task.created_by.username) == (
+        "Say hello",
+        "Kindly.",
+        "todo",
+        "alice",
+    )
+
+
+def test_create_and_start_starts_it_too(member, project):
+    answer = member.post(f"/projects/{project.key}/tasks/new/", {"title": "Say hello", "start": "1"})
+    task = Task.objects.get()
+    assert answer["Location"] == f"/tasks/{task.pk}/"
+    assert task.status == Status.PLANNING
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"title": ""}, "required"),
+        ({"title": "   "}, "required"),
+        ({"title": "x" * 201}, "at most 200"),
+        ({"title": "x", "description": "x" * 100_001}, "at most 100000"),
+        ({"title": "x", "description": "x" * 2_000_000}, "at most 100000"),
+        ({"title": "a\0b"}, "Null characters"),
+    ],
+)
+def test_a_task_that_is_not_right_is_not_filed(member, project, data, message):
+    answer = member.post(f"/projects/{project.key}/tasks/new/", data)
+    assert answer.status_code == 422
+    assert message in answer.content.decode()
+    assert not Task.objects.exists()
+
+
+def test_more_than_studio_reads_is_refused_with_413(member, project):
+    answer = member.post(
+        f"/projects/{project.key}/tasks/new/", {"title": "x", "description": "x" * 3_000_000}
+    )
+    assert answer.status_code == 413
+    assert b"too large" in answer.content
+
+
+def test_a_viewer_files_nothing(client, project, bob):
+    client.force_login(bob)
+    answer = client.post(f"/projects/{project.key}/tasks/new/", {"title": "x"})
+    assert answer.status_code == 403
+    assert not Task.objects.exists()
+
+
+def test_a_task_can_be_edited(member, task):
+    member.post(f"/tasks/{task.pk}/edit/", {"title": "Say goodbye", "description": ""})
+    task.refresh_from_db()
+    assert task.title == "Say goodbye"
+
+
+# --- verbs -------------------------------------------------------------------------------------------------------
+
+
+def ready(task, status):
+    """The task in `status`, with an attempt and a plan as its verbs need them."""
+    Task.objects.filter(pk=task.pk).update(status=status)
+    task.refresh_from_db()
+    if status != "todo":
+        attempt = factories.make_attempt(task)
+        state = "failed" if status == "in_progress" else "completed"
+        factories.make_session(
+            attempt, phase="implementation", state=state, reason="stalled" if state == "failed" else ""
+        )
+        factories.make_plan(task)
+
+
+VERBS = [
+    ("execute", "todo", "planning", {}),
+    ("cancel", "todo", "cancelled", {}),
+    ("retry", "in_progress", "in_progress", {}),
+    ("back-to-todo", "in_progress", "todo", {}),
+    ("approve-plan", "planning_review", "in_progress", {}),
+    ("request-plan-changes", "planning_review", "planning", {"comment": "Smaller steps."}),
+    ("request-changes", "review", "fix", {"comment": "Rename it."}),
+    ("mark-done", "review", "done", {}),
+    ("reopen", "done", "todo", {}),
+]
+
+
+@pytest.mark.parametrize(("verb", "before", "after", "data"), VERBS)
+def test_a_verb_moves_the_task_and_leads_back_to_it(member, task, verb, before, after, data):
+    ready(task, before)
+    answer = member.post(reverse(f"tasks:{verb}", args=[task.pk]), data)
+    assert answer["Location"] == f"/tasks/{task.pk}/"
+    task.refresh_from_db()
+    assert task.status == after
+
+
+@pytest.mark.parametrize(("verb", "before", "after", "data"), [verb for verb in VERBS if not verb[3]])
+def test_with_htmx_a_verb_answers_the_head_of_the_page(member, task, verb, before, after, data):
+    ready(task, before)
+    page = member.post(reverse(f"tasks:{verb}", args=[task.pk]), headers=HTMX | {"HX-Target": "head"}).content
+    assert page.strip().startswith(b'<header class="task-head" id="head"')
+    assert b"<html" not in page
+
+
+def test_started_from_the_board_the_card_answers(member, task):
+    headers = HTMX | {"HX-Target": f"task-{task.pk}"}
+    page = member.post(f"/tasks/{task.pk}/execute/", headers=headers).content.decode()
+    assert page.strip().startswith('<article class="card card--planning')
+    assert "Waits for a worker" in page
+
+
+@pytest.mark.parametrize(("verb", "before", "after", "data"), VERBS)
+def test_a_viewer_is_refused_and_a_stranger_finds_nothing(
+    client, task, bob, charlie, verb, before, after, data
+):
+    ready(task, before)
+    for person, status in ((bob, 403), (charlie, 404)):
+        client.force_login(person)
+        assert client.post(reverse(f"tasks:{verb}", args=[task.pk]), data).status_code == status
+    client.logout()
+    assert client.post(reverse(f"tasks:{verb}", args=[task.pk]), data).status_code == 302
+    task.refresh_from_db()
+    assert task.status == before
+
+
+@pytest.mark.parametrize("verb", [verb[0] for verb in VERBS])
+def test_verbs_take_a_post(member, task, verb):
+    assert member.get(reverse(f"tasks:{verb}", args=[task.pk])).status_code == 405
+
+
+def test_a_verb_in_the_wrong_state_is_a_conflict_in_words(member, task):
+    answer = member.post(f"/tasks/{task.pk}/approve-plan/")
+    assert answer.status_code == 409
+    assert "which does not allow" in answer.content.decode()
+
+
+def test_with_htmx_a_conflict_is_a_message_in_the_corner(member, task):
+    answer = member.post(f"/tasks/{task.pk}/approve-plan/", headers=HTMX | {"HX-Target": "head"})
+    assert (answer.status_code, answer["HX-Retarget"], answer["HX-Reswap"]) == (409, "#toasts", "beforeend")
+    assert b"<html" not in answer.content
+
+
+@pytest.mark.parametrize("verb", ["request-changes", "request-plan-changes"])
+def test_asking_for_changes_without_words_asks_again(member, task, verb):
+    ready(task, "review" if verb == "request-changes" else "planning_review")
+    answer = member.post(reverse(f"tasks:{verb}", args=[task.pk]), {"comment": " "})
+    assert answer.status_code == 422
+    assert b"required" in answer.content
+
+
+def test_a_person_writes_the_next_version_of_the_plan(member, task):
+    ready(task, "planning_review")
+    assert (
+        member.post(f"/tasks/{task.pk}/plan/write/", {"body": "My way."})["Location"]
+        == f"/tasks/{task.pk}/plan/"
+    )
+    assert (task.plan.version, task.plan.body, task.plan.by.username) == (2, "My way.", "alice")
+    page = member.get(f"/tasks/{task.pk}/plan/").content.decode()
+    assert "My way." in page
+    assert "Version 1" in page
+
+
+def test_unknown_tasks_and_projects_are_404(member, project):
+    for address in (
+        "/tasks/999999/",
+        "/tasks/999999/plan/",
+        "/projects/NOPE/",
+        f"/projects/{project.key}/columns/x/",
+    ):
+        assert member.get(address).status_code == 404, address
+
+
+# --- the board ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", Status.values)
+def test_every_state_has_its_place(member, project, status):
+    task = factories.make_task(project, status=status, title="Find me")
+    board = member.get(f"/projects/{project.key}/").content.decode()
+    shown = any(status in column.statuses for column in lifecycle.COLUMNS)
+    assert (f'id="task-{task.pk}"' in board) == shown
+    if not shown:
+        assert "1 cancelled" in board
+        assert "Find me" in member.get(f"/projects/{project.key}/?show=cancelled").content.decode()
+
+
+def test_done_is_windowed(member, project):
+    for number in range(23):
+        factories.make_task(project, status="done", title=f"Done {number}")
+    board = member.get(f"/projects/{project.key}/").content.decode()
+    assert board.count('class="card ') == 20
+    assert "3 more" in board
+    assert member.get(f"/projects/{project.key}/?show=done").content.decode().count('class="card ') == 23
+
+
+def test_the_board_asks_no_more_for_fifty_tasks_than_for_one(member, project, django_assert_max_num_queries):
+    for number in range(50):
+        task = factories.make_task(
+            project, status=["planning", "in_progress", "review", "done", "todo"][number % 5]
+        )
+        session = factories.make_session(factories.make_attempt(task), phase="checks", state="completed")
+        factories.make_check_result(session)
+        factories.make_finding(session)
+    member.get(f"/projects/{project.key}/")  # the first page writes what was seen last
+    with django_assert_max_num_queries(15):
+        member.get(f"/projects/{project.key}/")
+
+
+def test_a_column_can_be_fetched_alone(member, project):
+    factories.make_task(project, status="fix", title="In the fix")
+    page = member.get(f"/projects/{project.key}/columns/build/").content.decode()
+    assert page.strip().startswith('<section class="column" id="column-build"')
+    assert "In the fix" in page
+
+
+def test_a_viewer_s_page_hides_what_only_members_may(client, project, bob):
+    client.force_login(bob)
+    assert b'<body class="role-viewer">' in client.get(f"/projects/{project.key}/").content
+
+
+# --- cards -------------------------------------------------------------------------------------------------------
+
+
+def card(task):
+    return render_to_string("tasks/_card.html", {"task": Task.objects.get(pk=task.pk)})
+
+
+def test_a_card_needs_no_request_and_carries_no_form(task):
+    html = card(task)
+    assert f'id="task-{task.pk}"' in html
+    assert "data-rev=" in html
+    assert "<form" not in html
+    assert "csrf" not in html
+    assert "to do" in html
+    assert f'formaction="/tasks/{task.pk}/execute/"' in html
+
+
+@pytest.mark.parametrize(
+    ("status", "session", "words"),
+    [
+        ("planning", {"state": "queued"}, "Waits for a worker"),
+        ("planning", {"state": "running", "doing": "read tasks/models.py"}, "read tasks/models.py"),
+        ("planning", {"state": "running", "retry_notice": "rate limited"}, "Waits for the provider"),
+        ("planning_review", {"state": "completed"}, "Plan waits for approval"),
+        ("in_progress", {"state": "starting", "phase": "implementation"}, "The agent starts"),
+        (
+            "in_progress",
+            {"state": "failed", "phase": "implementation", "reason": "stalled"},
+            "Nothing happened for too long",
+        ),
+        ("in_progress", {"state": "failed", "phase": "implementation", "reason": "stalled"}, "then retry"),
+        ("ai_review", {"state": "running", "phase": "review"}, "Reviews the change"),
+        ("fix", {"state": "running", "phase": "fix"}, "Fixes"),
+        ("review", {"state": "completed", "phase": "review"}, "Waits for review"),
+        ("done", {"state": "completed", "phase": "review"}, "done"),
+    ],
+)
+def test_a_card_says_what_the_task_does_or_waits_for(project, status, session, words):
+    task = factories.make_task(project, status=status)
+    factories.make_session(factories.make_attempt(task), **session)
+    assert words in card(task)
+    assert "data-since" in card(task)
+
+
+def test_a_card_says_what_the_agent_asks(project):
+    task = factories.make_task(project, status="in_progress")
+    session = factories.make_session(factories.make_attempt(task), phase="implementation", state="waiting")
+    factories.make_request(session)
+    assert "Asks leave" in card(task)
+    assert "pip install httpx" in card(task)
+    assert "card--calls" in card(task)
+
+
+def test_a_card_says_stopping_at_once(member, project):
+    task = factories.make_task(project, status="in_progress")
+    factories.make_session(factories.make_attempt(task, lease="claimed"), phase="implementation")
+    member.post(f"/tasks/{task.pk}/cancel/")
+    assert "Stopping…" in card(task)
+    assert "Stopping…" in member.get(f"/tasks/{task.pk}/").content.decode()
+
+
+def test_a_card_counts_checks_findings_and_money(project):
+    task = factories.make_task(project, status="review")
+    session = factories.make_session(
+        factories.make_attempt(task), phase="checks", state="completed", cost="0.14"
+    )
+    factories.make_check_result(session)
+    factories.make_check_result(session, "ruff", state="failed", exit_code=1)
+    factories.make_finding(session)
+    html = card(task)
+    for chip in ("1 of 2 checks red", "1 finding", "$0.14"):
+        assert chip in html
+
+
+# --- hostile texts -----------------------------------------------------------------------------------------------
+
+
+def test_hostile_texts_of_people_stay_texts(member, project):
+    task = factories.make_task(project, status="planning_review", title=HOSTILE[:200], description=HOSTILE)
+    factories.make_plan(task, HOSTILE, change_request=HOSTILE)
+    session = factories.make_session(factories.make_attempt(task), state="completed")
+    factories.make_finding(session, title=HOSTILE, body=HOSTILE, path=HOSTILE)
+    task.note("plan.changes_requested", comment=HOSTILE)
+    for address in pages(task):
+        page = member.get(address).content.decode()
+        assert "<script>alert" not in page, address
+        assert "<img" not in page.replace('<img src="/static/', ""), address
+        assert '<a hx-get="/">' not in page, address
