@@ -43,6 +43,22 @@ class ProjectTopic(Topic):
 
     interval = 0.5
 
+    def __init__(self) -> None:
+        self._revs: dict[int, int] = {}  # of the session that runs, by task
+
+    def glance(self, groups: list[str]) -> Iterable[tuple[str, str]]:
+        running = Task.objects.filter(
+            project__in=[number_of(group) for group in groups],
+            attempts__is_current=True,
+            attempts__sessions__isnull=False,
+            attempts__sessions__ended_at=None,
+        )
+        before, self._revs = self._revs, {}
+        for task, project, rev in running.values_list("pk", "project_id", "attempts__sessions__rev"):
+            self._revs[task] = rev or 0
+            if before.get(task) != self._revs[task]:
+                yield f"project-{project}", f"task-{task}"
+
     def groups(self, user: Any, number: int) -> list[str] | None:
         seen = Project.objects.visible_to(user).filter(pk=number).exists()
         return [f"project-{number}"] if seen else None

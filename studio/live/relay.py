@@ -23,6 +23,7 @@ BELL = "events"  # the group that hears only how far the events are
 IDLE_SECONDS = 30  # the thread ends when nobody has listened for that long
 FRESH = timedelta(seconds=20)
 HAND_OVER_SECONDS = 10
+GLANCE_SECONDS = 0.5
 
 
 class Relay:
@@ -39,6 +40,8 @@ class Relay:
         self._pending: dict[str, dict[str, int]] = {}
         self._stale: set[str] = set()
         self._due: dict[str, float] = {}
+        self._glance_from = 0.0  # when to glance next; 0 when nothing was written since the last time
+        self._glanced_at = 0.0
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._looked_at: datetime | None = None
@@ -138,11 +141,23 @@ class Relay:
             self.head = tail.head
             with self._lock:
                 self._stale |= self._cursors.keys()
+            self._glance_from = self._glance_from or self._glanced_at + GLANCE_SECONDS
             if before not in (-1, self.head):
                 self._deliver([(BELL, "")])
         self._looked_at = timezone.now()
+        self._glance()
         self._flush()
         return now
+
+    def _glance(self) -> None:
+        """What runs shows on boards between two events."""
+        if not self._glance_from or time.monotonic() < self._glance_from:
+            return
+        self._glance_from, self._glanced_at = 0.0, time.monotonic()
+        for group, target in topics.glanced(list(self._loops)):
+            with self._lock:
+                if group in self._loops:
+                    self._pending.setdefault(group, {}).setdefault(target, self.head)
 
     def _note(self, event: Any) -> None:
         for group, target in topics.routed(event):

@@ -45,6 +45,10 @@ class Topic:
         """What to tell a group of the changes since its last frame: target to the id of its newest event."""
         return [ring(*changed)]
 
+    def glance(self, groups: list[str]) -> Iterable[tuple[str, str]]:
+        """What changed in these groups without an event, as group and target; asked after a write, twice a second at most."""
+        return []
+
     def replay(self, name: str, groups: list[str], cursor: int) -> Iterable[Frame]:
         """What a page that has seen everything up to `cursor` lacks."""
         raise NotImplementedError
@@ -78,6 +82,15 @@ def route(function: Route) -> Route:
     if function not in _routes:
         _routes.append(function)
     return function
+
+
+def glanced(groups: Iterable[str]) -> Iterable[tuple[str, str]]:
+    """What changed without an event in any of the groups."""
+    groups = list(groups)
+    for word, topic in _topics.items():
+        mine = [group for group in groups if group.partition("-")[0] == word]
+        if mine:
+            yield from topic.glance(mine)
 
 
 def of(name: str) -> Topic | None:

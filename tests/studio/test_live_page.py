@@ -110,15 +110,15 @@ def test_after_a_restart_of_the_server_the_page_has_everything_once(site: Site, 
 
 
 def test_a_card_moves_to_its_column_and_the_counts_follow(site: Site, page: Page) -> None:
-    site.do("todo.edit(by=None, title='Look')")
-    expect(page.locator("#todo > .card")).to_have_text("Look")
+    card = site.do("todo.edit(by=None, title='Look'); answer = f'#task-{todo.pk}'")
+    expect(page.locator(f"#todo > {card}")).to_have_text("Look")
     site.do("todo.execute()")
-    expect(page.locator("#plan > .card")).to_have_text("Look")
-    expect(page.locator("#plan > .card")).to_have_class("card is-fresh")
-    expect(page.locator("#todo > .card")).to_have_count(0)
+    expect(page.locator(f"#plan > {card}")).to_have_text("Look")
+    expect(page.locator(f"#plan > {card}")).to_have_class("card is-fresh")
+    expect(page.locator(card)).to_have_count(1)
     expect(page.locator('[data-count="Plan"]')).to_have_text("1")
     site.do("todo.cancel(by=None)")
-    expect(page.locator(".card")).to_have_count(0)
+    expect(page.locator(card)).to_have_count(0)
 
 
 def test_a_rung_element_fetches_itself_but_never_under_a_draft(site: Site, page: Page) -> None:

@@ -112,6 +112,14 @@ def test_a_board_gets_the_card_in_its_new_column_with_the_counts(site: Site, ids
     assert card["counts"] == {"To do": 1, "Plan": 1, "Build": 0, "Review": 0, "Done": 0}
 
 
+def test_a_board_sees_what_the_agent_does_between_two_events(site: Site, ids: Any, alice: Socket) -> None:
+    alice.follow(**{f"project_{ids['project']}": ids["event"]})
+    name = site.do("answer = f'task-{session.attempt.task_id}'; factories.make_activity(session)")
+    alice.until(lambda frame: frame.get("card", {}).get("id") == name)
+    site.do("factories.make_activity(session)")
+    alice.until(lambda frame: frame.get("card", {}).get("id") == name)
+
+
 def test_a_task_page_and_the_needs_you_count_are_rung(site: Site, ids: Any, alice: Socket) -> None:
     alice.follow(**{f"task_{ids['task']}": ids["event"], "me": ids["event"]})
     site.do("task.execute()")
