@@ -140,7 +140,7 @@ class Standing:
         if session.state == "starting":
             return Words("The agent starts", "", session.started_at, self.hue, running=True)
         if session.state == "waiting":
-            return Words("The answer goes to the agent", "", heard, self.hue, running=True)
+            return Words("Takes the answer", "", heard, self.hue, running=True)
         if session.retry_notice:
             return Words("Waits for the provider", session.retry_notice, heard, "build", running=True)
         return Words(WORKING[session.phase], session.doing, session.started_at, self.hue, running=True)
@@ -289,7 +289,9 @@ class Standing:
         policy, project = self.task.policy, self.task.project
         match name:
             case "plan":
-                return "" if policy.planning else "off"
+                return "by the agent" if policy.planning else "off"
+            case "build":
+                return "by the agent"
             case "checks":
                 return ", ".join(check["name"] for check in project.checks) or "none"
             case "ai_review":

@@ -54,7 +54,7 @@ def _age(seconds: float) -> str:
     for size, unit in UNITS:
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
-    return "now"
+    return "0 s"
 
 
 @register.filter

@@ -31,14 +31,13 @@ def role_in(context: Context, project: Any) -> str:
     user = getattr(context.get("request"), "user", None)
     if not isinstance(project, Project) or user is None or not user.is_authenticated:
         return ""
-    role: str = project.role_of(user) or ""
-    return role
+    return str(project.role_of(user) or "")
 
 
 @register.filter
 def in_words(event: Any) -> str:
     """An event as a sentence's end: who did it stands before it."""
-    return SENTENCES.get(event.name, lambda data: event.name)(event.data)
+    return str(SENTENCES.get(event.name, lambda data: event.name)(event.data))
 
 
 def _status(data: dict[str, Any]) -> str:

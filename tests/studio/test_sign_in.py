@@ -7,6 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from studio import context
 from studio.models import SignInLink
 from tests import factories
 
@@ -96,8 +97,10 @@ def test_part_of_a_page_that_was_signed_out_is_reloaded_whole(client, task):
     assert (answer.status_code, answer["HX-Refresh"]) == (204, "true")
 
 
-def test_banners_say_what_everybody_must_know(client, db, settings):
+def test_banners_say_what_everybody_must_know(client, db, settings, monkeypatch):
     settings.STUDIO_SYNC, settings.STUDIO_SANDBOX = True, False
+    monkeypatch.setattr(context, "demo_model", lambda: True)
     page = client.get(SIGN_IN).content
     assert b"Debugging mode" in page
     assert b"The sandbox is off" in page
+    assert b"Demo model, no AI" in page
