@@ -1,6 +1,7 @@
 """The functions that django-q2 runs: each is only a wake-up, and safe to run twice, late or never."""
 
-from sessions import ledger, run as runs
+from sessions import ledger
+from sessions import run as runs
 from sessions.watch import Watch
 
 

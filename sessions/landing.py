@@ -21,6 +21,7 @@ from studio.errors import Conflict, Refusal
 from tasks.lifecycle import Status
 from tasks.models import Task
 
+DIFF_SECONDS = 20
 STUDIO = ("Studio", "studio@localhost")
 
 
@@ -29,7 +30,7 @@ def attempt_diff(attempt: Attempt) -> Diff:
     if not attempt.base_oid:
         return Diff(files=[], additions=0, deletions=0)
     if attempt.lease == Lease.CLAIMED:
-        return places.workspace(attempt).diff(attempt.base_oid, lambda: None)
+        return places.workspace(attempt).diff(attempt.base_oid, timeout=DIFF_SECONDS)
     return diff(places.repository(attempt).path, attempt.base_oid, attempt.head_oid or attempt.base_oid)
 
 
@@ -37,7 +38,9 @@ def merge(task: Task, *, by: Any) -> str:
     """Land the task's change on its target branch and finish the task; the id of the commit that landed. Raises Conflict."""
     attempt = task.current_attempt
     if task.status != Status.REVIEW or attempt is None:
-        raise Conflict(f"{task.key} is in “{task.get_status_display().lower()}”; only a task in review can be merged.")
+        raise Conflict(
+            f"{task.key} is in “{task.get_status_display().lower()}”; only a task in review can be merged."
+        )
     why = obstacles(attempt)
     if why:
         raise Conflict(" ".join(why), code="merge_blocked")
@@ -75,7 +78,11 @@ def author(user: Any) -> tuple[str, str]:
     """Name and email in the merge commit."""
     if user is None:
         return STUDIO
-    name = "".join(letter for letter in user.get_full_name() or user.get_username() if letter.isprintable() and letter not in "<>")
+    name = "".join(
+        letter
+        for letter in user.get_full_name() or user.get_username()
+        if letter.isprintable() and letter not in "<>"
+    )
     return name or STUDIO[0], user.email or f"{user.get_username()}@localhost"
 
 
@@ -86,8 +93,12 @@ def held(attempt: Attempt) -> Iterator[None]:
     with transaction.atomic():
         attempt.task.lock()
         free = Attempt.objects.filter(pk=attempt.pk, lease=Lease.IDLE)
-        if not free.update(lease=Lease.CLAIMED, owner=owner, fence=F("fence") + 1, claimed_at=timezone.now(), pid=0):
-            raise Conflict(f"{attempt.task.key} is being worked on right now; try again in a moment.", code="busy")
+        if not free.update(
+            lease=Lease.CLAIMED, owner=owner, fence=F("fence") + 1, claimed_at=timezone.now(), pid=0
+        ):
+            raise Conflict(
+                f"{attempt.task.key} is being worked on right now; try again in a moment.", code="busy"
+            )
     try:
         yield
     finally:

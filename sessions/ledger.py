@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from studio import processes
 from sessions.models import Attempt, Session
 from sessions.models.attempt import Lease
 from sessions.models.session import State
 from sessions.reasons import Reason
+from studio import processes
 from tasks.models import Task
 
 log = logging.getLogger(__name__)
@@ -54,9 +54,11 @@ class Claim:
     polled: float = 0.0
 
     @property
-    def held(self) -> "object":
+    def held(self) -> "QuerySet[Attempt]":
         """The attempt's row, as long as this claim holds it."""
-        return Attempt.objects.filter(pk=self.attempt.pk, lease=Lease.CLAIMED, owner=self.owner, fence=self.fence)
+        return Attempt.objects.filter(
+            pk=self.attempt.pk, lease=Lease.CLAIMED, owner=self.owner, fence=self.fence
+        )
 
     def tick(self) -> None:
         """Beat and look for a reason to stop, each when due. Call it from every wait, five times a second.
@@ -218,11 +220,11 @@ def interrupt(attempt: Attempt, live: Session, reason: Reason, detail: str = "")
 
 def end_session(session: Session, state: State, reason: Reason, detail: str = "") -> None:
     """End a session that was cut: what was under way in it is marked as interrupted."""
-    cut = session.activity.filter(state__in=["pending", "running"]).order_by("seq")
-    rev = Session.objects.values_list("rev", flat=True).get(pk=session.pk)
-    for rev, entry in enumerate(cut, start=rev + 1):  # noqa: B020  the last one is kept
+    cut = list(session.activity.filter(state__in=["pending", "running"]).order_by("seq"))
+    written = Session.objects.values_list("rev", flat=True).get(pk=session.pk)
+    for rev, entry in enumerate(cut, start=written + 1):
         session.activity.filter(pk=entry.pk).update(state="interrupted", rev=rev)
-    session.end(state, reason, detail, rev=rev)
+    session.end(state, reason, detail, rev=written + len(cut))
 
 
 def repair() -> int:

@@ -18,8 +18,13 @@ def marker(attempt: Attempt) -> str:
 
 
 def folder(attempt: Attempt) -> Path:
-    """The attempt's folder: `workspace`, `home` (of the agent), `opencode` (its data) and `opencode.log`."""
+    """The attempt's folder: `workspace`, `opencode` (its data, with the agent's home), `opencode.json` and `opencode.log`."""
     return Path(settings.STUDIO_HOME) / "attempts" / f"{attempt.pk}-{attempt.key}"
+
+
+def opencode_data(attempt: Attempt) -> Path:
+    """Where the attempt's OpenCode keeps its conversations; the agent can write there."""
+    return folder(attempt) / "opencode"
 
 
 def repository(attempt: Attempt) -> Repository:
@@ -31,15 +36,15 @@ def repository(attempt: Attempt) -> Repository:
 def sandbox(attempt: Attempt, source: Repository) -> Sandbox:
     """The sandbox of everything that runs for the attempt."""
     place = folder(attempt)
-    for name in ("home", "opencode"):
-        (place / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    home = opencode_data(attempt) / "home"
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
     return isolation(
         source,
         place / "workspace",
-        place / "home",
+        home,
         marker(attempt),
-        readable=tuple(Path(path) for path in attempt.task.project.readable_paths),
-        writable=(place / "opencode",),
+        readable=(place / "opencode.json", *map(Path, attempt.task.project.readable_paths)),
+        writable=(opencode_data(attempt),),
         enabled=is_sandboxed(),
     )
 

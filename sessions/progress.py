@@ -51,7 +51,9 @@ def review_completed(session: Session, verdict: Verdict | None, note: str = "") 
     attempt, task = session.attempt, session.attempt.task
     kind = verdict.verdict if verdict else "inconclusive"
     session.end(State.COMPLETED, result={"verdict": kind, "summary": verdict.summary if verdict else note})
-    task.findings.filter(attempt_number=attempt.number, state=Finding.State.OPEN).update(state=Finding.State.FIXED)
+    task.findings.filter(attempt_number=attempt.number, state=Finding.State.OPEN).update(
+        state=Finding.State.FIXED
+    )
     findings = [] if verdict is None else keep_findings(session, verdict)
     wanted = [finding.pk for finding in findings if finding.wants_fix]
     task.note("review.completed", session_id=session.pk, verdict=kind, findings=len(findings))
@@ -93,7 +95,12 @@ def may_merge_alone(attempt: Attempt) -> bool:
     errors = Q(severity=Finding.Severity.ERROR, state=Finding.State.OPEN, attempt_number=attempt.number)
     task = attempt.task
     waits = task.status == Status.REVIEW and not task.policy.human_review
-    return waits and not obstacles(attempt) and not task.findings.filter(errors).exists() and not _is_inconclusive(attempt)
+    return (
+        waits
+        and not obstacles(attempt)
+        and not task.findings.filter(errors).exists()
+        and not _is_inconclusive(attempt)
+    )
 
 
 def _is_inconclusive(attempt: Attempt) -> bool:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from sessions.ledger import Claim
 from sessions.models import Activity, Session
-from sessions.opencode.follow import PartSnapshot
+from sessions.opencode.parts import PartSnapshot
 
 CONTENT = (
     "message_id", "opencode_session_id", "depth", "kind", "tool", "state", "title", "input", "output", "text",
@@ -87,14 +87,15 @@ class Recorder:
             return
         made = {id(row) for row in fresh}
         updates = [row for row in changed.values() if id(row) not in made]
-        rev = self.rev
-        for rev, row in enumerate([*updates, *fresh], start=self.rev + 1):  # noqa: B020  the last one is kept
-            row.rev = rev
+        written = [*updates, *fresh]
+        rev = self.rev + len(written)
+        for number, row in enumerate(written, start=self.rev + 1):
+            row.rev = number
         with self.claim.record():
             Activity.objects.bulk_create(fresh)
             Activity.objects.bulk_update(updates, ["seq", "rev", *CONTENT])
             Session.objects.filter(pk=self.session.pk).update(
-                rev=rev, active_at=timezone.now(), **self._summary([*updates, *fresh])
+                rev=rev, active_at=timezone.now(), **self._summary(written)
             )
         self.rev = rev
         self.session.rev = rev
@@ -142,7 +143,11 @@ def _clean(value: Any) -> Any:
     if isinstance(value, str):
         value = value.replace("\x00", "\N{REPLACEMENT CHARACTER}")
         value = value.encode("utf-8", "replace").decode()
-        return value if len(value) <= LONGEST_TEXT else f"{value[:LONGEST_TEXT]}\n[cut at {LONGEST_TEXT} characters]"
+        return (
+            value
+            if len(value) <= LONGEST_TEXT
+            else f"{value[:LONGEST_TEXT]}\n[cut at {LONGEST_TEXT} characters]"
+        )
     if isinstance(value, dict):
         return {str(_clean(name)): _clean(each) for name, each in value.items()}
     if isinstance(value, list):

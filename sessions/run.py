@@ -73,5 +73,7 @@ def close(bench: Bench) -> bool:
     """Whether everything of the attempt is gone; else the attempt is parked for a person."""
     survivors = bench.close()
     if survivors:
-        bench.claim.park(Reason.NOT_CONFIRMED, f"Processes {', '.join(map(str, survivors))} could not be ended.")
+        bench.claim.park(
+            Reason.NOT_CONFIRMED, f"Processes {', '.join(map(str, survivors))} could not be ended."
+        )
     return not survivors

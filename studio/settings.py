@@ -150,7 +150,7 @@ else:
     DATABASES = {
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": STUDIO_HOME / "studio.sqlite3",
+            "NAME": str(STUDIO_HOME / "studio.sqlite3"),
             "CONN_MAX_AGE": 60,
             "OPTIONS": SQLITE_OPTIONS,
         }

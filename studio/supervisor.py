@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from studio import processes
+
 DRAIN_SECONDS = 10.0  # jobs that see the file `drain` stop within 8
 READY_SECONDS = 90.0
 STEADY_SECONDS = 30.0  # a process that lived this long starts again without delay
@@ -92,7 +94,7 @@ class Child:
     def _write_pid_file(self, pid: int) -> None:
         """Written aside and moved, so that a reader never sees half of it."""
         draft = self.pid_file.with_suffix(".draft")
-        draft.write_text(json.dumps({"pid": pid, "start": start_time(pid)}))
+        draft.write_text(json.dumps({"pid": pid, "start": processes.started(pid)}))
         draft.replace(self.pid_file)
 
 
@@ -205,11 +207,6 @@ def die_with(parent: int) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     if os.getppid() != parent:  # it died before the call above
         os._exit(1)
-
-
-def start_time(pid: int) -> int:
-    """When the process began, in clock ticks since boot: with its number, this names a process for good."""
-    return int(_stat_fields(pid)[19])
 
 
 def kill_descendants(say: Callable[[str], None], seconds: float = 5.0) -> None:

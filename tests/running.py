@@ -115,13 +115,23 @@ class Studio:
 
     def make_project(self, repository: Path, key: str, **fields: Any) -> int:
         """A project by API; its id."""
-        body = {"key": key, "name": key.title(), "path": str(repository), "target_branch": "main", "checks": [PASSED]}
+        body = {
+            "key": key,
+            "name": key.title(),
+            "path": str(repository),
+            "target_branch": "main",
+            "checks": [PASSED],
+        }
         return int(self.post("/projects", body | fields, expect=201)["id"])
 
     def file(self, project: int, title: str, script: dict[str, Any] | None = None) -> int:
         """A task by API, with a script for the demo model in its description; its id."""
         description = f"```demo\n{json.dumps(script)}\n```" if script else ""
-        return int(self.post("/tasks", {"project": project, "title": title, "description": description}, expect=201)["id"])
+        return int(
+            self.post("/tasks", {"project": project, "title": title, "description": description}, expect=201)[
+                "id"
+            ]
+        )
 
     def status(self, task: int) -> str:
         return str(self.get(f"/tasks/{task}")["status"])
@@ -168,7 +178,9 @@ class Studio:
                 if entry.name.isdecimal() and int(entry.name) != os.getpid():
                     known = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
                     if str(self.home).encode() in known:
-                        found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                        found[int(entry.name)] = (
+                            (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                        )
         return found
 
 

@@ -29,7 +29,11 @@ PLAN = [{"text": "## Summary\n\nWrite the file."}]
 
 def script(name: str, **phases: Any) -> dict[str, Any]:
     """A script that writes one file and is approved."""
-    usual = {"planning": PLAN, "implementation": [writes(name, f"{name}\n"), {"text": f"Wrote {name}."}], "review": APPROVED}
+    usual = {
+        "planning": PLAN,
+        "implementation": [writes(name, f"{name}\n"), {"text": f"Wrote {name}."}],
+        "review": APPROVED,
+    }
     return usual | phases
 
 
@@ -39,7 +43,9 @@ def checkout_sum(repository: Path) -> str:
     return hashlib.sha256(b"".join(str(file).encode() + file.read_bytes() for file in files)).hexdigest()
 
 
-def start(studio: Studio, repository: Path, key: str, script: dict[str, Any], **fields: Any) -> tuple[int, dict[str, Any]]:
+def start(
+    studio: Studio, repository: Path, key: str, script: dict[str, Any], **fields: Any
+) -> tuple[int, dict[str, Any]]:
     """A project with one task, executed; the task's id and the answer of execute."""
     task = studio.file(studio.make_project(repository, key, **fields), "Write a file", script)
     return task, studio.post(f"/tasks/{task}/execute")
@@ -48,12 +54,21 @@ def start(studio: Studio, repository: Path, key: str, script: dict[str, Any], **
 def worker_of(studio: Studio, task: int) -> int:
     """The process that holds the task's attempt; 0 while none does."""
     with sqlite3.connect(f"file:{studio.home / 'studio.sqlite3'}?mode=ro", uri=True) as database:
-        row = database.execute("SELECT pid FROM agent_sessions_attempt WHERE task_id = ? AND lease = 'claimed'", [task])
+        row = database.execute(
+            "SELECT pid FROM agent_sessions_attempt WHERE task_id = ? AND lease = 'claimed'", [task]
+        )
         return int((row.fetchone() or [0])[0])
 
 
 def test_a_task_goes_from_the_board_to_a_merged_change(studio: Studio, fresh_repository: Path) -> None:
-    wanted = {"severity": "error", "path": "hello.txt", "line": 1, "end_line": 1, "title": "Too curt", "body": "Say more."}
+    wanted = {
+        "severity": "error",
+        "path": "hello.txt",
+        "line": 1,
+        "end_line": 1,
+        "title": "Too curt",
+        "body": "Say more.",
+    }
     rounds = [
         [{"verdict": {"verdict": "changes_requested", "summary": "Nearly.", "findings": [wanted]}}],
         APPROVED,
@@ -63,7 +78,9 @@ def test_a_task_goes_from_the_board_to_a_merged_change(studio: Studio, fresh_rep
         [writes("asked.txt", "asked\n"), {"text": "As asked."}],
     ]
     plans = [PLAN, [{"text": "## Summary\n\nWrite the file, and say more."}]]
-    task, answer = start(studio, fresh_repository, "JOUR", script("hello.txt", planning=plans, review=rounds, fix=fixes))
+    task, answer = start(
+        studio, fresh_repository, "JOUR", script("hello.txt", planning=plans, review=rounds, fix=fixes)
+    )
     assert answer["status"] == "execution_started"
     assert answer["task_id"] == task
 
@@ -80,12 +97,20 @@ def test_a_task_goes_from_the_board_to_a_merged_change(studio: Studio, fresh_rep
 
     before = checkout_sum(fresh_repository)
     studio.post(f"/tasks/{task}/request-changes", {"comment": "One more file, please."})
-    until(lambda: studio.sessions(task)[-1]["phase"] == "review" and studio.status(task) == "review", 120, "the review")
+    until(
+        lambda: studio.sessions(task)[-1]["phase"] == "review" and studio.status(task) == "review",
+        120,
+        "the review",
+    )
     files = {file["path"]: file["status"] for file in studio.get(f"/tasks/{task}/diff")["files"]}
     assert files == {"hello.txt": "added", "more.txt": "added", "asked.txt": "added"}
     assert checkout_sum(fresh_repository) == before
 
-    builds = [session["opencode_session_id"] for session in studio.sessions(task) if session["phase"] in ("implementation", "fix")]
+    builds = [
+        session["opencode_session_id"]
+        for session in studio.sessions(task)
+        if session["phase"] in ("implementation", "fix")
+    ]
     assert len(set(builds)) == 1, "a fix goes on in the conversation of the implementation"
     merged = studio.api("POST", f"/tasks/{task}/merge")
     assert merged.status_code in (200, 202), merged.text
@@ -94,11 +119,15 @@ def test_a_task_goes_from_the_board_to_a_merged_change(studio: Studio, fresh_rep
     assert factories.git(fresh_repository, "status", "--porcelain") == ""
 
 
-def test_execute_answers_while_the_agent_has_thirty_seconds_to_go(studio: Studio, fresh_repository: Path) -> None:
+def test_execute_answers_while_the_agent_has_thirty_seconds_to_go(
+    studio: Studio, fresh_repository: Path
+) -> None:
     slow = script("slow.txt", planning=[{"sleep": 30, **PLAN[0]}])
     task, answer = start(studio, fresh_repository, "SLOW", slow, plan_approval=False)
     running = studio.get(f"/tasks/{task}/execution")
-    assert running["session"]["id"] == answer["session_id"] if isinstance(running.get("session"), dict) else True
+    assert (
+        running["session"]["id"] == answer["session_id"] if isinstance(running.get("session"), dict) else True
+    )
     assert studio.status(task) == "planning"
     assert studio.sessions(task)[0]["ended_at"] is None
     again = studio.api("POST", f"/tasks/{task}/execute")
@@ -130,8 +159,15 @@ def test_five_tasks_at_once_end_in_five_right_results(studio: Studio, fresh_repo
 def test_a_killed_worker_is_noticed_and_the_work_goes_on_in_the_same_workspace(
     studio: Studio, fresh_repository: Path
 ) -> None:
-    work = [writes("first.txt", "1\n"), runs("sleep 20"), writes("second.txt", "2\n"), {"text": "Both written."}]
-    task, _ = start(studio, fresh_repository, "KILL", script("", implementation=work), planning=False, ai_review=False)
+    work = [
+        writes("first.txt", "1\n"),
+        runs("sleep 20"),
+        writes("second.txt", "2\n"),
+        {"text": "Both written."},
+    ]
+    task, _ = start(
+        studio, fresh_repository, "KILL", script("", implementation=work), planning=False, ai_review=False
+    )
     session = studio.sessions(task)[0]
     until(lambda: any(entry["tool"] == "bash" for entry in studio.activity(session["id"])), 90, "the sleep")
     os.kill(worker_of(studio, task), signal.SIGKILL)
@@ -140,17 +176,26 @@ def test_a_killed_worker_is_noticed_and_the_work_goes_on_in_the_same_workspace(
     studio.wait_for(task, "review", within=150)
     first, second, *_ = studio.sessions(task)
     assert second["opencode_session_id"] == first["opencode_session_id"]
-    assert {file["path"] for file in studio.get(f"/tasks/{task}/diff")["files"]} == {"first.txt", "second.txt"}
+    assert {file["path"] for file in studio.get(f"/tasks/{task}/diff")["files"]} == {
+        "first.txt",
+        "second.txt",
+    }
     for session in (first, second):
         entries = studio.activity(session["id"])
         assert len({entry["id"] for entry in entries}) == len(entries) > 0
         assert [entry["seq"] for entry in entries] == list(range(1, len(entries) + 1))
-    assert not {entry["id"] for entry in studio.activity(first["id"])} & {entry["id"] for entry in studio.activity(second["id"])}
+    assert not {entry["id"] for entry in studio.activity(first["id"])} & {
+        entry["id"] for entry in studio.activity(second["id"])
+    }
 
 
-def test_cancelling_stops_the_agent_and_its_whole_process_tree(studio: Studio, fresh_repository: Path) -> None:
+def test_cancelling_stops_the_agent_and_its_whole_process_tree(
+    studio: Studio, fresh_repository: Path
+) -> None:
     spawn = "setsid sleep 7171 & nohup sleep 7171 >/dev/null 2>&1 & (trap '' TERM; sleep 7171) & echo started; sleep 7171"
-    task, _ = start(studio, fresh_repository, "STOP", script("", implementation=[runs(spawn)]), planning=False)
+    task, _ = start(
+        studio, fresh_repository, "STOP", script("", implementation=[runs(spawn)]), planning=False
+    )
     until(lambda: sum("sleep 7171" in line for line in studio.processes().values()) >= 4, 90, "the processes")
     studio.post(f"/tasks/{task}/cancel")
     until(lambda: studio.status(task) == "cancelled", 20, "the cancellation")
@@ -160,7 +205,9 @@ def test_cancelling_stops_the_agent_and_its_whole_process_tree(studio: Studio, f
     assert studio.status(task) == "todo"
 
 
-@pytest.mark.parametrize(("fault", "reason"), [({"error": 500}, "provider_error"), ({"hang": True}, "stalled")])
+@pytest.mark.parametrize(
+    ("fault", "reason"), [({"error": 500}, "provider_error"), ({"hang": True}, "stalled")]
+)
 def test_a_provider_that_fails_ends_the_session_with_its_reason(
     studio: Studio, fresh_repository: Path, fault: dict[str, Any], reason: str
 ) -> None:
@@ -173,12 +220,16 @@ def test_a_provider_that_fails_ends_the_session_with_its_reason(
     assert studio.post(f"/tasks/{task}/cancel", expect=200)
 
 
-def test_stopping_studio_interrupts_and_the_next_start_goes_on(tmp_path: Path, fresh_repository: Path) -> None:
+def test_stopping_studio_interrupts_and_the_next_start_goes_on(
+    tmp_path: Path, fresh_repository: Path
+) -> None:
     studio = Studio(tmp_path / "home")
     studio.start()
     try:
         work = [writes("first.txt", "1\n"), runs("sleep 15"), {"text": "Done."}]
-        task, _ = start(studio, fresh_repository, "REST", script("", implementation=work), planning=False, ai_review=False)
+        task, _ = start(
+            studio, fresh_repository, "REST", script("", implementation=work), planning=False, ai_review=False
+        )
         session = studio.sessions(task)[0]["id"]
         until(lambda: any(entry["tool"] == "bash" for entry in studio.activity(session)), 90, "the sleep")
         studio.stop(signal.SIGINT)

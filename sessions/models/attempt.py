@@ -15,7 +15,11 @@ from tasks.models import Task
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
 
-POISONED = (Reason.CONTEXT_OVERFLOW, Reason.PROVIDER_REFUSED, Reason.MALFORMED_ANSWER)  # would fail again as they stand
+POISONED = (
+    Reason.CONTEXT_OVERFLOW,
+    Reason.PROVIDER_REFUSED,
+    Reason.MALFORMED_ANSWER,
+)  # would fail again as they stand
 
 
 class Lease(models.TextChoices):

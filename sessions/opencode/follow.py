@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from sessions.opencode.client import Client, OpenCodeError
-from sessions.opencode.outcome import Outcome, Reason, explain, explain_retry, failed, judge
+from sessions.opencode.outcome import Outcome, explain, explain_retry, failed, judge
 from sessions.opencode.parts import PartSnapshot, Place, fetch, in_order
 from sessions.opencode.status import Permission, Question, Retry, Status, retry_of
 from sessions.opencode.stream import Event, EventStream, Reconnected
 from sessions.opencode.transcript import Transcript
+from sessions.reasons import Reason
 
 Json = dict[str, Any]
 T = TypeVar("T")

@@ -2,33 +2,11 @@
 
 import re
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
+from sessions.reasons import Reason
+
 Json = dict[str, Any]
-
-
-class Reason(StrEnum):
-    """Why a run failed. The values are stored and shown: they stay."""
-
-    NONE = ""
-    PROVIDER_ERROR = "provider_error"
-    PROVIDER_LIMITED = "provider_limited"
-    PROVIDER_LOGIN = "provider_login"
-    PROVIDER_REFUSED = "provider_refused"
-    MODEL_MISSING = "model_missing"
-    CONTEXT_OVERFLOW = "context_overflow"
-    OUTPUT_LIMIT = "output_limit"
-    CONTENT_FILTER = "content_filter"
-    STALLED = "stalled"
-    NO_START = "no_start"
-    REJECTED = "rejected"
-    ABORTED = "aborted"
-    SERVER_DIED = "server_died"
-    EMPTY_ANSWER = "empty_answer"
-    MALFORMED_ANSWER = "malformed_answer"
-    DEADLINE = "deadline"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -40,7 +18,7 @@ class Outcome:
     """
 
     kind: str
-    reason: Reason = Reason.NONE
+    reason: Reason | None = None
     detail: str = ""
     text: str = ""
     tokens: dict[str, int] = field(default_factory=dict)

@@ -52,7 +52,9 @@ class Server:
     ) -> None:
         self.workspace = workspace.resolve()  # a sandbox has real paths only
         self.data = data.resolve()
-        self.log_file = self.data / "server.log"
+        # Beside the data, not in it: the agent can write there, and could lay a link for us to write through.
+        self.log_file = self.data.with_name(f"{self.data.name}.log")
+        self.config_file = self.data.with_name(f"{self.data.name}.json")
         self.password = secrets.token_urlsafe(24)
         self.port = 0
         self.version = ""
@@ -118,17 +120,17 @@ class Server:
 
     def _write_files(self) -> dict[str, str]:
         """Write the configuration and the keys, readable by their owner only; the environment of the server."""
+        own_folder(self.data)
         for name in FOLDERS:
-            (self.data / name).mkdir(parents=True, exist_ok=True, mode=0o700)
-        config_file = self.data / "opencode.json"
-        write_private(config_file, json.dumps(self._config, indent=1))
-        (self.data / "data" / "opencode").mkdir(exist_ok=True, mode=0o700)
-        skip_plugin_install(self.data / "config" / "opencode")
-        write_private(self.data / "data" / "opencode" / "auth.json", json.dumps(self._provider.auth))
+            own_folder(self.data / name)
+        keys = own_folder(self.data / "data" / "opencode") / "auth.json"
+        write_private(keys, json.dumps(self._provider.auth))
+        write_private(self.config_file, json.dumps(self._config, indent=1))
+        skip_plugin_install(own_folder(self.data / "config" / "opencode"))
         return environment(
             self._provider,
             data=self.data,
-            config_file=config_file,
+            config_file=self.config_file,
             password=self.password,
             config=self._config,
             is_trusted=self._is_trusted,
@@ -202,13 +204,23 @@ def skip_plugin_install(folder: Path) -> None:
 
     It leaves a folder alone that has `node_modules` and whose lock file names the package.
     """
-    (folder / "node_modules").mkdir(parents=True, exist_ok=True)
+    own_folder(folder / "node_modules")
     lock = {"lockfileVersion": 3, "packages": {"": {"dependencies": {"@opencode-ai/plugin": "*"}}}}
-    (folder / "package-lock.json").write_text(json.dumps(lock))
+    write_private(folder / "package-lock.json", json.dumps(lock))
+
+
+def own_folder(folder: Path) -> Path:
+    """Make a folder that only Studio's user reads. A link that an agent left in its place is removed, not followed."""
+    if folder.is_symlink():
+        folder.unlink()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
 
 
 def write_private(file: Path, text: str) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    """Write a new file that only Studio's user reads, whatever stood there before."""
+    file.unlink(missing_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w") as stream:
         stream.write(text)
 

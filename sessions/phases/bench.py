@@ -4,25 +4,27 @@ import contextlib
 import logging
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 
 from django.conf import settings
 
 from sessions import places
 from sessions.ledger import Claim
 from sessions.models import Attempt, Session
-from sessions.models.session import State
+from sessions.models.session import Phase, State
 from sessions.opencode import config, provider
-from sessions.opencode.client import OpenCodeError, message_id
+from sessions.opencode.client import Client, OpenCodeError, message_id
 from sessions.opencode.follow import Limits, follow
 from sessions.opencode.outcome import Outcome
 from sessions.opencode.parts import snapshot
-from sessions.opencode.provider import Provider, ProviderProblem
+from sessions.opencode.provider import Provider, ProviderProblem, usable_model
 from sessions.opencode.server import Server, ServerProblem
 from sessions.opencode.stream import EventStream
 from sessions.phases.desk import Desk
 from sessions.reasons import Failed, Reason
 from sessions.recorder import Recorder
 from sessions.workspaces.git import Workspace
+from sessions.workspaces.sandbox import availability
 from studio.errors import Refusal
 
 log = logging.getLogger(__name__)
@@ -65,7 +67,7 @@ class Bench:
                 raise Failed(Reason.PROVIDER_LOGIN, str(problem)) from problem
         isolated = places.is_sandboxed() or not settings.STUDIO_SANDBOX
         if not isolated and not self._provider.is_demo:
-            raise Failed(Reason.SANDBOX, places.availability().sentence)
+            raise Failed(Reason.SANDBOX, availability().sentence)
         return self._provider
 
     @property
@@ -77,21 +79,27 @@ class Bench:
                 self._server.start(self.claim.tick)
             except ServerProblem as problem:
                 raise Failed(Reason.AGENT_START, f"{problem}\n{problem.log}".strip()) from problem
+            except OSError as error:
+                raise Failed(Reason.AGENT_START, str(error)) from error
         return self._server
 
     def _new_server(self) -> Server:
         sandbox = self.workspace.sandbox
         project = self.attempt.task.project
-        data = places.folder(self.attempt) / "opencode"
+        data = places.opencode_data(self.attempt)
 
         def launch(argv: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
-            return sandbox.popen(argv, network=True, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            return sandbox.popen(
+                argv, network=True, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
 
         return Server(
             workspace=sandbox.workspace,
             data=data,
             provider=self.provider,
-            config=config.build(self.provider, workspace=sandbox.workspace, data=data, is_trusted=project.trusted),
+            config=config.build(
+                self.provider, workspace=sandbox.workspace, data=data, is_trusted=project.trusted
+            ),
             launch=launch,
             is_trusted=project.trusted,
         )
@@ -113,23 +121,24 @@ class Bench:
             alive = self._server is not None and self._server.alive()
             raise Failed(Reason.UNKNOWN if alive else Reason.SERVER_DIED, str(error)) from error
         if not outcome.is_completed:
-            raise Failed(Reason(outcome.reason), outcome.detail)
+            raise Failed(outcome.reason or Reason.UNKNOWN, outcome.detail)
         return outcome.text
 
     def _converse(self, session: Session, agent: str, text: str) -> Outcome:
-        server = self.server
-        client = server.client()
-        stream = EventStream(server.base_url, server.password, str(server.workspace))
+        client = self.server.client()
+        stream = EventStream(self.server.base_url, self.server.password, str(self.server.workspace))
         try:
             stream.open()
-            model = self._model(session)
+            model = self._model(session, client)
             conversation = session.opencode_session_id or client.create_session(
                 str(session.task), {"session": session.pk}
             )
             prompt = message_id()
             with self.claim.write():
                 prompts = [*session.prompt_ids, prompt]
-                session.advance(State.RUNNING, opencode_session_id=conversation, prompt_ids=prompts, model=model)
+                session.advance(
+                    State.RUNNING, opencode_session_id=conversation, prompt_ids=prompts, model=model
+                )
             recorder = Recorder(self.claim, session)
             desk = Desk(self.claim, session, client)
             client.prompt_async(conversation, prompt, agent, model, text)
@@ -137,20 +146,21 @@ class Bench:
                 client, stream, conversation, prompt,
                 tick=desk.tick, on_change=recorder.write, on_status=desk.look, limits=limits(),
             )  # fmt: skip
-            if server.alive():
+            if self.server.alive():
                 recorder.settle([part for each in prompts for part in snapshot(client, conversation, each)])
             return outcome
         finally:
             stream.close()
             client.close()
 
-    def _model(self, session: Session) -> str:
+    def _model(self, session: Session, client: Client) -> str:
         project = session.task.project
-        chosen = project.review_model if session.phase == "review" and project.review_model else project.model
-        setup = self.provider
-        if setup.is_demo:
-            return setup.model
-        return chosen or setup.model or self.server.client().default_model(setup.names[0])
+        chosen = (project.review_model if session.phase == Phase.REVIEW else "") or project.model
+        setup = self.provider if self.provider.is_demo or not chosen else replace(self.provider, model=chosen)
+        try:
+            return usable_model(setup, client)
+        except ProviderProblem as problem:
+            raise Failed(Reason.MODEL_MISSING, str(problem)) from problem
 
     def close(self) -> list[int]:
         """Stop everything of the attempt; the ids of processes that could not be ended (none: confirmed gone)."""

@@ -41,5 +41,3 @@ def run_check(bench: Bench, session: Session, check: dict[str, Any], head: str) 
     with bench.claim.record():
         result.finish(done.exit_code, done.output, done.seconds, timed_out=done.timed_out)
         session.task.note("check.ended", session_id=session.pk, check=result.name, state=result.state)
-
-

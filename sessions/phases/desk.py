@@ -8,7 +8,7 @@ from sessions.ledger import POLL_SECONDS, Claim
 from sessions.models import Request, Session
 from sessions.models.session import State
 from sessions.opencode.client import Client, OpenCodeError
-from sessions.opencode.follow import Status
+from sessions.opencode.status import Status
 
 
 class Desk:
@@ -36,8 +36,9 @@ class Desk:
             with self.claim.record():
                 Session.objects.filter(pk=self.session.pk).update(todos=todos, retry_notice=notice)
                 self.session.task.note("session.progressed", session_id=self.session.pk)
-        asked = {Request.Kind.PERMISSION: status.permissions, Request.Kind.QUESTION: status.questions}
-        self._open({(kind, each.id): asdict(each) for kind, waiting in asked.items() for each in waiting})
+        asked = {(Request.Kind.PERMISSION.value, each.id): asdict(each) for each in status.permissions}
+        asked |= {(Request.Kind.QUESTION.value, each.id): asdict(each) for each in status.questions}
+        self._open(asked)
 
     def _open(self, asked: dict[tuple[str, str], dict[str, Any]]) -> None:
         """A row for each request that is new; the session waits while one is there."""
@@ -49,7 +50,9 @@ class Desk:
         with self.claim.write():
             for (kind, opencode_id), body in fresh.items():
                 request = self.session.requests.create(kind=kind, opencode_id=opencode_id, body=body)
-                self.session.task.note("request.opened", session_id=self.session.pk, request=request.pk, kind=kind)
+                self.session.task.note(
+                    "request.opened", session_id=self.session.pk, request=request.pk, kind=kind
+                )
             if state != self.session.state:
                 self.session.advance(state)
 
@@ -67,7 +70,9 @@ class Desk:
     def _reply(self, request: Request) -> None:
         answer = request.answer or {}
         if request.kind == Request.Kind.PERMISSION:
-            self.client.reply_permission(request.opencode_id, str(answer["reply"]), str(answer.get("message", "")))
+            self.client.reply_permission(
+                request.opencode_id, str(answer["reply"]), str(answer.get("message", ""))
+            )
         elif answer.get("reject"):
             self.client.reject_question(request.opencode_id)
         else:

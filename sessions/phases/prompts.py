@@ -18,7 +18,12 @@ def planning(session: Session) -> str:
     task = session.task
     comment = session.inputs.get("comment")
     if comment and session.opencode_session_id:
-        return _join("Phase: planning", "A person read your plan and asks for changes:", comment, "Answer with the whole new plan.")
+        return _join(
+            "Phase: planning",
+            "A person read your plan and asks for changes:",
+            comment,
+            "Answer with the whole new plan.",
+        )
     last = task.plan
     return _join(
         "Phase: planning",
@@ -45,7 +50,9 @@ def implementation(session: Session) -> str:
 def review(session: Session, diff: str) -> str:
     """Ask for a verdict on the whole change."""
     task = session.task
-    cut = f"\n\n[cut at {DIFF_LIMIT} characters: read the rest in the files]" if len(diff) > DIFF_LIMIT else ""
+    cut = (
+        f"\n\n[cut at {DIFF_LIMIT} characters: read the rest in the files]" if len(diff) > DIFF_LIMIT else ""
+    )
     return _join(
         "Phase: review",
         f"Round: {session.attempt.sessions.filter(phase='review', state='completed').count() + 1}",

@@ -16,7 +16,10 @@ def run(bench: Bench, session: Session) -> None:
     with unchanged(bench) as tree:
         found, note = ask(bench, session, prompts.review(session, change.to_text()))
     if tree.touched:
-        found, note = None, "The review changed files, which it may not; the change was undone, and its verdict does not count."
+        found, note = (
+            None,
+            "The review changed files, which it may not; the change was undone, and its verdict does not count.",
+        )
     with bench.claim.write():
         review_completed(session, found, note)
 

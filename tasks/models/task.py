@@ -63,13 +63,13 @@ class Task(models.Model):
     def __str__(self) -> str:
         return self.key
 
+    def get_absolute_url(self) -> str:
+        return reverse("tasks:detail", args=[self.pk])
+
     @property
     def key(self) -> str:
         """What people call it: `DEMO-12`."""
         return f"{self.project.key}-{self.number}"
-
-    def get_absolute_url(self) -> str:
-        return reverse("tasks:detail", args=[self.pk])
 
     @property
     def policy(self) -> Policy:

@@ -13,9 +13,9 @@ import pytest
 from sessions.opencode import config
 from sessions.opencode.client import Client, OpenCodeError
 from sessions.opencode.follow import Limits
-from sessions.opencode.outcome import Reason
 from sessions.opencode.parts import snapshot
 from sessions.opencode.transcript import WRITE_SECONDS
+from sessions.reasons import Reason
 from tests.sessions.opencode_run import Agent, Run
 
 pytestmark = pytest.mark.real

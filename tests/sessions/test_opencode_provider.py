@@ -9,8 +9,9 @@ import pytest
 from sessions.opencode import config
 from sessions.opencode.client import message_id
 from sessions.opencode.jsonc import load_jsonc
-from sessions.opencode.outcome import Reason, explain
+from sessions.opencode.outcome import explain
 from sessions.opencode.provider import DEMO_LABEL, ProviderProblem, detect
+from sessions.reasons import Reason
 
 KEY = {"type": "api", "key": "sk-secret"}
 LOCAL = {

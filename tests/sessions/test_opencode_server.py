@@ -13,10 +13,10 @@ import pytest
 
 from sessions.opencode import config
 from sessions.opencode.follow import Limits
-from sessions.opencode.outcome import Reason
 from sessions.opencode.provider import ProviderProblem, demo, usable_model
 from sessions.opencode.server import Server, ServerProblem
 from sessions.opencode.status import Status
+from sessions.reasons import Reason
 from tests.sessions.opencode_run import Agent, launch
 
 pytestmark = pytest.mark.real
@@ -247,6 +247,6 @@ def test_what_tick_raises_stops_the_start(tmp_path: Path) -> None:
 
 
 def test_secrets_are_readable_by_their_owner_only(agent: Agent) -> None:
-    files = [agent.server.data / "opencode.json", agent.server.data / "data" / "opencode" / "auth.json"]
+    files = [agent.server.config_file, agent.server.data / "data" / "opencode" / "auth.json"]
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
     assert json.loads(files[0].read_text())["autoupdate"] is False

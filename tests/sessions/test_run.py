@@ -57,7 +57,7 @@ def said_by_opencode(session: Session) -> list[PartSnapshot]:
     attempt = session.attempt
     sandbox = places.workspace(attempt).sandbox
     setup = provider.current()
-    data = places.folder(attempt) / "opencode"
+    data = places.opencode_data(attempt)
     server = Server(
         workspace=sandbox.workspace,
         data=data,
@@ -68,12 +68,18 @@ def said_by_opencode(session: Session) -> list[PartSnapshot]:
     server.start(lambda: None)
     try:
         client = server.client()
-        return [part for each in session.prompt_ids for part in snapshot(client, session.opencode_session_id, each)]
+        return [
+            part
+            for each in session.prompt_ids
+            for part in snapshot(client, session.opencode_session_id, each)
+        ]
     finally:
         server.stop()
 
 
-def test_a_sessions_activity_equals_what_opencode_has_sub_agents_included(model: DemoModel, repository: Path) -> None:
+def test_a_sessions_activity_equals_what_opencode_has_sub_agents_included(
+    model: DemoModel, repository: Path
+) -> None:
     helper = {"task": {"description": "Look", "prompt": "Look around", "subagent_type": "general"}}
     steps = [{"reasoning": "Hm.", **WRITE}, helper, {"text": "Written."}]
     task = scripted(repository, {"implementation": steps}, planning=False, ai_review=False)
@@ -114,7 +120,10 @@ def test_a_red_check_goes_to_the_agent_and_then_to_a_person(model: DemoModel, re
 def test_a_review_without_a_readable_verdict_is_asked_again_and_then_left_to_a_person(
     model: DemoModel, repository: Path
 ) -> None:
-    steps = {"implementation": [WRITE, {"text": "Done."}], "review": [[{"text": "Looks fine to me!"}], [{"text": "Really."}]]}
+    steps = {
+        "implementation": [WRITE, {"text": "Done."}],
+        "review": [[{"text": "Looks fine to me!"}], [{"text": "Really."}]],
+    }
     task = scripted(repository, steps, planning=False)
     review = carried(task)[-1]
     assert review.result["verdict"] == "inconclusive"
@@ -146,12 +155,21 @@ def test_retry_goes_on_in_the_same_conversation(model: DemoModel, repository: Pa
     second = carried(task, "retry", by=alice)[-1]
     assert second.resumes_id == first.pk
     assert second.opencode_session_id == first.opencode_session_id
-    assert not set(second.activity.values_list("part_id", flat=True)) & set(first.activity.values_list("part_id", flat=True))
+    assert not set(second.activity.values_list("part_id", flat=True)) & set(
+        first.activity.values_list("part_id", flat=True)
+    )
 
 
-def test_hostile_output_is_stored_as_text_that_every_database_takes(model: DemoModel, repository: Path) -> None:
+def test_hostile_output_is_stored_as_text_that_every_database_takes(
+    model: DemoModel, repository: Path
+) -> None:
     nul = {"tool": "bash", "args": {"command": r"printf 'a\000b\377c'", "description": "Prints"}}
-    task = scripted(repository, {"implementation": [nul, WRITE, {"text": "\x00\ud83d done"}]}, planning=False, ai_review=False)
+    task = scripted(
+        repository,
+        {"implementation": [nul, WRITE, {"text": "\x00\ud83d done"}]},
+        planning=False,
+        ai_review=False,
+    )
     session = carried(task)[0]
     assert session.state == "completed"
     stored = repr([row.to_dict() for row in Activity.objects.filter(session=session)])

@@ -18,7 +18,7 @@ import pytest
 from django.conf import settings
 
 from studio.preflight import free_port
-from studio.supervisor import start_time
+from studio.processes import started
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -159,7 +159,7 @@ def test_it_prints_one_sign_in_link_and_ctrl_c_leaves_nothing(studio: Studio) ->
     assert line.startswith(f"Studio is ready: http://127.0.0.1:{studio.port}/sign-in/?token=")
     assert {name for name in NAMES if studio.child(name)} == NAMES
     for name in NAMES:
-        assert start_time(studio.child(name)["pid"]) == studio.child(name)["start"]
+        assert started(studio.child(name)["pid"]) == studio.child(name)["start"]
 
     manifest = json.loads((studio.home / "static" / "staticfiles.json").read_text())
     assert "immutable" in studio.get("/static/" + manifest["paths"]["admin/css/base.css"])
