@@ -25,9 +25,6 @@ class Event(models.Model):
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     data = models.JSONField(default=dict)
     at = models.DateTimeField(auto_now_add=True)
-    # PostgreSQL's transaction id (set there by a default of the column): ids commit out of order between writers, and
-    # the relay reads past an id only when every older transaction has ended.
-    xact = models.BigIntegerField(db_default=0, editable=False)
 
     objects = EventQuerySet.as_manager()
 
