@@ -17,6 +17,7 @@ from tasks.models import Project, Task
 from tasks.standing import Standing, load
 
 TIMELINE_PAGE = 200
+LAST_PROJECT = "studio_project"  # a cookie: where home leads to
 
 
 # --- projects ------------------------------------------------------------------------------------------------------
@@ -26,7 +27,7 @@ TIMELINE_PAGE = 200
 def home(request: PageRequest) -> HttpResponse:
     """The board that the person saw last, else the first one they may see."""
     mine = Project.objects.visible_to(request.user)
-    project = mine.filter(pk=request.session.get("project", 0)).first() or mine.first()
+    project = mine.filter(key=request.COOKIES.get(LAST_PROJECT, "")).first() or mine.first()
     return redirect("tasks:board", project.key) if project else redirect("tasks:projects")
 
 
@@ -67,18 +68,13 @@ def project_settings(request: PageRequest, key: str) -> HttpResponse:
 def board(request: PageRequest, key: str) -> HttpResponse:
     """Five columns; `?show=done` and `?show=cancelled` list those tasks page by page."""
     project = get_object_or_404(Project.objects.visible_to(request.user), key=key)
-    _remember(request, project.pk)
     if request.GET.get("show") in {Status.DONE, Status.CANCELLED}:
         return _task_list(request, project, Status(request.GET["show"]))
     columns, cancelled = boards.columns(project)
     context = {"project": project, "columns": columns, "cancelled": cancelled, "form": TaskForm()}
-    return render(request, "tasks/board.html", context)
-
-
-def _remember(request: PageRequest, project: int) -> None:
-    """Home leads here next time. Written only when it changes: each page that is looked at would be a write else."""
-    if request.session.get("project") != project:
-        request.session["project"] = project
+    response = render(request, "tasks/board.html", context)
+    response.set_cookie(LAST_PROJECT, project.key, httponly=True, samesite="Lax")
+    return response
 
 
 def _task_list(request: PageRequest, project: Project, status: Status) -> HttpResponse:
@@ -128,7 +124,6 @@ def page(request: PageRequest, pk: int, tab: str, **context: Any) -> dict[str, A
     """The context of every tab of a task's page; 404 for who may not see it."""
     tasks = Task.objects.visible_to(request.user).select_related("project", "created_by")
     task = get_object_or_404(tasks, pk=pk)
-    _remember(request, task.project_id)
     return {"task": task, "project": task.project, "standing": Standing(task), "tab": tab, **context}
 
 
