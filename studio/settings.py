@@ -40,7 +40,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 STUDIO_HOME = env_path("STUDIO_HOME", platformdirs.user_data_dir("studio", appauthor=False))
 STUDIO_HOST = os.environ.get("STUDIO_HOST", "") or "127.0.0.1"
 STUDIO_PORT = int(env_number("STUDIO_PORT", 8000))
-STUDIO_URL = (os.environ.get("STUDIO_URL", "") or f"http://{STUDIO_HOST}:{STUDIO_PORT}").rstrip("/")
+REACHED_AT = "127.0.0.1" if STUDIO_HOST in {"0.0.0.0", "::"} else STUDIO_HOST
+STUDIO_URL = (os.environ.get("STUDIO_URL", "") or f"http://{REACHED_AT}:{STUDIO_PORT}").rstrip("/")
 STUDIO_CONCURRENCY = int(env_number("STUDIO_CONCURRENCY", 4))
 STUDIO_RUNNER = os.environ.get("STUDIO_RUNNER", "") or socket.gethostname()
 STUDIO_SANDBOX = env_bool("STUDIO_SANDBOX", True)
@@ -65,15 +66,29 @@ STUDIO_REQUEST_SECONDS = env_number("STUDIO_REQUEST_SECONDS", 300)
 def secret_key() -> str:
     """The key in the data folder, made at the first start, readable by its owner only."""
     file = STUDIO_HOME / "secret_key"
-    if not file.exists():
-        STUDIO_HOME.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return secret_key()
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(secrets.token_urlsafe(50))
-    return file.read_text()
+    try:
+        if not file.exists():
+            make_secret_key(file)
+        return file.read_text()
+    except OSError as error:
+        sys.exit(
+            f"Studio cannot use its data folder {STUDIO_HOME}: {error.strerror}. STUDIO_HOME names another one."
+        )
+
+
+def make_secret_key(file: Path) -> None:
+    """Written aside and linked into place: of two processes that start at once, both read the same whole key."""
+    STUDIO_HOME.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = file.with_name(f"{file.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(secrets.token_urlsafe(50))
+    try:
+        os.link(draft, file)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
 
 
 SECRET_KEY = os.environ.get("STUDIO_SECRET_KEY", "") or secret_key()
@@ -199,6 +214,8 @@ CSRF_COOKIE_NAME = f"studio_csrf_{STUDIO_PORT}"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+# Sub-domains and a browser's preload list are not Studio's to decide, and the proxy that ends TLS redirects.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 SECURE_HSTS_SECONDS = 31536000 if SECURE else 0
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True
