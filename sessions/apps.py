@@ -11,11 +11,14 @@ class SessionsConfig(AppConfig):
     verbose_name = "Agent sessions"
 
     def ready(self) -> None:
-        """Say what pages can follow, and how a project's repository is looked at."""
-        from sessions import live  # models are there only now
+        """Hand in what the others may not import: what pages can follow, how a repository is looked at, what banners say."""
+        from sessions import live, places  # models are there only now
+        from sessions.opencode import provider
         from sessions.workspaces.repository import inspect
+        from studio import context
         from tasks import repositories
 
         topics.route(live.route)
         topics.register("session", live.SessionTopic())
         repositories.inspect = inspect
+        context.banners |= {"demo_model": provider.is_demo, "sandbox_off": lambda: not places.is_sandboxed()}

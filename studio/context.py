@@ -6,20 +6,10 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-
-def _unknown() -> bool:
-    """Until the hand-over nobody knows."""
-    return False
-
-
-# Whether a script plays the agent's part. The app of the sessions hands its answer in; it is asked for every page.
-demo_model: Callable[[], bool] = _unknown
+# Banner name to whether it stands on the page now. The app of the sessions adds its own; each is asked for every page.
+banners: dict[str, Callable[[], bool]] = {"sync_mode": lambda: bool(settings.STUDIO_SYNC)}
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
     """Banners that must stand on every page."""
-    return {
-        "sync_mode": settings.STUDIO_SYNC,
-        "sandbox_off": not settings.STUDIO_SANDBOX,
-        "demo_model": demo_model(),
-    }
+    return {name: stands() for name, stands in banners.items()}

@@ -238,7 +238,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 # --- static files, texts, logs -------------------------------------------------------------------------------------
 STATIC_URL = "static/"
 STATIC_ROOT = STUDIO_HOME / "static"
-STATICFILES_DIRS = [BASE_DIR / "static", ("vendor", BASE_DIR / "node_modules" / "idiomorph" / "dist")]
+STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"},

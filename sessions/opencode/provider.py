@@ -1,8 +1,10 @@
 """Which model provider the agent uses: the person's own OpenCode set-up, read and never written, or the demo model."""
 
+import functools
 import json
 import os
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +54,19 @@ class ProviderProblem(Exception):
 def current() -> Provider:
     """The provider of this machine, by its settings and the environment of this process. Raises ProviderProblem."""
     return detect(os.environ, Path.home())
+
+
+def is_demo() -> bool:
+    """Whether the demo model answers here; looked up anew once a minute, since every page asks."""
+    return _is_demo(int(time.monotonic() // 60))
+
+
+@functools.lru_cache(maxsize=1)
+def _is_demo(minute: int) -> bool:
+    try:
+        return current().is_demo
+    except ProviderProblem:
+        return False
 
 
 def detect(env: Mapping[str, str], home: Path) -> Provider:
