@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from tests import factories
-from tests.running import fresh_repository, studio
+from tests.running import fresh_repository, postgresql_url, studio
 
-__all__ = ["fresh_repository", "studio"]
+__all__ = ["fresh_repository", "postgresql_url", "studio"]
 
 
 @pytest.fixture

@@ -13,8 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
+import psycopg
 import pytest
 
 from tests import factories
@@ -96,10 +98,15 @@ class Studio:
         )  # fmt: skip
         return done.stdout
 
+    def sign_in_link(self) -> str:
+        """A link that signs the first account in, once."""
+        code = "from studio.models import *; from django.contrib.auth.models import User; print(SignInLink.issue(User.objects.get(username='admin')))"
+        return f"{self.url}/sign-in/?token={self.manage('shell', '--no-imports', '-c', code).strip()}"
+
     def api(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         """One call of the API, with the token."""
         auth = {"Authorization": f"Bearer {self.token}"}
-        return httpx.request(method, f"{self.url}/api{path}", json=body, headers=auth | headers, timeout=30)
+        return httpx.request(method, f"{self.url}/api{path}", json=body, headers=auth | headers, timeout=120)
 
     def get(self, path: str) -> Any:
         """The JSON of a GET that has to succeed."""
@@ -209,3 +216,16 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 def fresh_repository(tmp_path: Path) -> Path:
     """A repository that its person has checked out, with a branch main."""
     return factories.make_repository(tmp_path / "repository")
+
+
+@pytest.fixture
+def postgresql_url() -> Iterator[str]:
+    """A database of its own on the server that STUDIO_TEST_DATABASE_URL names; skipped where none is named."""
+    server = os.environ.get("STUDIO_TEST_DATABASE_URL")
+    if not server:
+        pytest.skip("STUDIO_TEST_DATABASE_URL names no server")
+    name = f"studio_{os.getpid()}_{int(time.time())}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        yield urlsplit(server)._replace(path=f"/{name}").geturl()
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests import factories
@@ -61,6 +62,38 @@ def worker_of(studio: Studio, task: int) -> int:
 
 
 def test_a_task_goes_from_the_board_to_a_merged_change(studio: Studio, fresh_repository: Path) -> None:
+    journey(studio, fresh_repository)
+
+
+@pytest.mark.postgresql
+def test_the_same_journey_on_postgresql(tmp_path: Path, fresh_repository: Path, postgresql_url: str) -> None:
+    studio = Studio(tmp_path / "home", DATABASE_URL=postgresql_url)
+    studio.start()
+    try:
+        journey(studio, fresh_repository)
+    finally:
+        studio.stop()
+    assert not (studio.home / "studio.sqlite3").exists()
+
+
+def test_with_the_rollback_switch_an_execution_runs_inside_the_request(
+    tmp_path: Path, fresh_repository: Path
+) -> None:
+    studio = Studio(tmp_path / "home", STUDIO_SYNC="1")
+    studio.start()
+    try:
+        task, answer = start(
+            studio, fresh_repository, "SYNC", script("now.txt"), planning=False, ai_review=False
+        )
+        assert studio.status(task) == "review"
+        assert studio.get(f"/sessions/{answer['session_id']}")["state"] == "completed"
+        assert "STUDIO_SYNC=1" in httpx.get(f"{studio.url}/sign-in/").text
+    finally:
+        studio.stop()
+
+
+def journey(studio: Studio, fresh_repository: Path) -> None:
+    """A plan sent back, accepted, built, checked, reviewed, fixed, sent back by a person, fixed again, merged."""
     wanted = {
         "severity": "error",
         "path": "hello.txt",
