@@ -102,4 +102,15 @@ def held(attempt: Attempt) -> Iterator[None]:
     try:
         yield
     finally:
-        Attempt.objects.filter(pk=attempt.pk, owner=owner).update(lease=Lease.IDLE, owner="")
+        let_go(attempt, owner)
+
+
+def let_go(attempt: Attempt, owner: str) -> None:
+    """End the hold. What a person asked for meanwhile (cancel, back to do) is done now, unless the task has landed."""
+    with transaction.atomic():
+        attempt.task.lock()
+        held = Attempt.objects.filter(pk=attempt.pk, owner=owner)
+        verb = held.values_list("stop_verb", flat=True).first()
+        held.update(lease=Lease.IDLE, owner="", cancel_requested_at=None, stop_verb="")
+        if verb and attempt.task.status == Status.REVIEW:
+            attempt.task.stopped(verb)

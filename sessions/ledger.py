@@ -191,14 +191,17 @@ def take_back(attempt: Attempt, *, gone: bool, detail: str = "") -> bool:
         attempt.task.lock()
         lease = Lease.IDLE if gone else Lease.PARKED
         held = Attempt.objects.filter(pk=attempt.pk, lease=Lease.CLAIMED, fence=attempt.fence)
+        verb = held.values_list(
+            "stop_verb", flat=True
+        ).first()  # a person may have asked since `attempt` was read
         fields = {"lease": lease, "fence": F("fence") + 1, "owner": "", "pid": 0, "pid_started": 0}
         if not held.update(**fields, cancel_requested_at=None, stop_verb=""):
             return False
         live = attempt.live_session
-        if attempt.stop_verb and gone:
+        if verb and gone:
             if live is not None:
                 end_session(live, State.CANCELLED, Reason.CANCELLED)
-            attempt.task.stopped(attempt.stop_verb)
+            attempt.task.stopped(verb)
         elif live is not None and not gone:
             end_session(live, State.INTERRUPTED, Reason.NOT_CONFIRMED, detail)
         elif live is not None and attempt.tries >= MOST_TRIES:

@@ -51,9 +51,6 @@ def review_completed(session: Session, verdict: Verdict | None, note: str = "") 
     attempt, task = session.attempt, session.attempt.task
     kind = verdict.verdict if verdict else "inconclusive"
     session.end(State.COMPLETED, result={"verdict": kind, "summary": verdict.summary if verdict else note})
-    task.findings.filter(attempt_number=attempt.number, state=Finding.State.OPEN).update(
-        state=Finding.State.FIXED
-    )
     findings = [] if verdict is None else keep_findings(session, verdict)
     wanted = [finding.pk for finding in findings if finding.wants_fix]
     task.note("review.completed", session_id=session.pk, verdict=kind, findings=len(findings))
@@ -65,7 +62,9 @@ def review_completed(session: Session, verdict: Verdict | None, note: str = "") 
 
 
 def keep_findings(session: Session, verdict: Verdict) -> list[Finding]:
-    """Store what the review found."""
+    """Store what the review found; what it does not find again counts as fixed."""
+    before = session.task.findings.filter(attempt_number=session.attempt.number, state=Finding.State.OPEN)
+    before.update(state=Finding.State.FIXED)
     return [
         session.task.findings.create(
             session_id=session.pk, attempt_number=session.attempt.number, **finding.model_dump()

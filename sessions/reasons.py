@@ -1,7 +1,5 @@
 """Why a session ended without its result: each reason's name, its sentence for people and what they can do."""
 
-from typing import NamedTuple
-
 from django.db import models
 
 
@@ -35,46 +33,35 @@ class Reason(models.TextChoices):
     UNKNOWN = "unknown", "It ended for a reason that Studio has no name for"
 
 
-class Advice(NamedTuple):
-    """What a person can do about it."""
-
-    text: str
-
-
-ADVICE: dict[Reason, Advice] = {
-    Reason.CANCELLED: Advice("Retry to go on where it stopped."),
-    Reason.STUDIO_STOPPED: Advice("It goes on by itself when Studio runs again."),
-    Reason.WORKER_DIED: Advice("It goes on by itself, in the same workspace and conversation."),
-    Reason.TRIES_USED_UP: Advice("See the log of the machine for what kills it, then retry."),
-    Reason.NOT_CONFIRMED: Advice("End the processes that are left by hand, then retry."),
-    Reason.WORKSPACE: Advice("Set the repository right as the message says, then retry."),
-    Reason.SANDBOX: Advice(
-        "Allow user namespaces on this machine, or set STUDIO_SANDBOX=off knowing what that means."
-    ),
-    Reason.AGENT_START: Advice("Retry; if it stays, the agent's log says why."),
-    Reason.NO_START: Advice("Check the model and the provider, then retry."),
-    Reason.SERVER_DIED: Advice("Retry: the conversation and the workspace are kept."),
-    Reason.PROVIDER_ERROR: Advice(
-        "Wait until the provider works again, then retry: the conversation is kept."
-    ),
-    Reason.PROVIDER_LIMITED: Advice("Wait, or raise the limit at the provider, then retry."),
-    Reason.PROVIDER_LOGIN: Advice("Set a valid key in your OpenCode set-up, then retry."),
-    Reason.PROVIDER_REFUSED: Advice("See the message of the provider, mend the set-up, then retry."),
-    Reason.MODEL_MISSING: Advice("Choose another model in the project, then retry."),
-    Reason.CONTEXT_OVERFLOW: Advice(
-        "Put the task back to do and split it, or choose a model with a larger context."
-    ),
-    Reason.OUTPUT_LIMIT: Advice("Retry; if it stays, raise the model's output limit."),
-    Reason.CONTENT_FILTER: Advice("Rephrase the task, then retry."),
-    Reason.STALLED: Advice("Check that the provider answers, then retry: the conversation is kept."),
-    Reason.DEADLINE: Advice("Split the task, or allow longer sessions, then retry."),
-    Reason.ABORTED: Advice("Retry: the conversation and the workspace are kept."),
-    Reason.REJECTED: Advice("Retry, or change the task so that it does not need that."),
-    Reason.EMPTY_ANSWER: Advice("Retry; a clearer task helps."),
-    Reason.NO_CHANGE: Advice("Make the task clearer, then retry, or mark it done if nothing was to do."),
-    Reason.MALFORMED_ANSWER: Advice("Retry; if it stays, the provider and OpenCode do not fit together."),
-    Reason.DEFECT: Advice("Retry, and report it with the log."),
-    Reason.UNKNOWN: Advice("Retry, and report it with the log."),
+# What a person can do about it.
+ADVICE: dict[Reason, str] = {
+    Reason.CANCELLED: "Retry to go on where it stopped.",
+    Reason.STUDIO_STOPPED: "It goes on by itself when Studio runs again.",
+    Reason.WORKER_DIED: "It goes on by itself, in the same workspace and conversation.",
+    Reason.TRIES_USED_UP: "See the log of the machine for what kills it, then retry.",
+    Reason.NOT_CONFIRMED: "End the processes that are left by hand, then retry.",
+    Reason.WORKSPACE: "Set the repository right as the message says, then retry.",
+    Reason.SANDBOX: "Allow user namespaces on this machine, or set STUDIO_SANDBOX=off knowing what that means.",
+    Reason.AGENT_START: "Retry; if it stays, the agent's log says why.",
+    Reason.NO_START: "Check the model and the provider, then retry.",
+    Reason.SERVER_DIED: "Retry: the conversation and the workspace are kept.",
+    Reason.PROVIDER_ERROR: "Wait until the provider works again, then retry: the conversation is kept.",
+    Reason.PROVIDER_LIMITED: "Wait, or raise the limit at the provider, then retry.",
+    Reason.PROVIDER_LOGIN: "Set a valid key in your OpenCode set-up, then retry.",
+    Reason.PROVIDER_REFUSED: "See the message of the provider, mend the set-up, then retry.",
+    Reason.MODEL_MISSING: "Choose another model in the project, then retry.",
+    Reason.CONTEXT_OVERFLOW: "Put the task back to do and split it, or choose a model with a larger context.",
+    Reason.OUTPUT_LIMIT: "Retry; if it stays, raise the model's output limit.",
+    Reason.CONTENT_FILTER: "Rephrase the task, then retry.",
+    Reason.STALLED: "Check that the provider answers, then retry: the conversation is kept.",
+    Reason.DEADLINE: "Split the task, or allow longer sessions, then retry.",
+    Reason.ABORTED: "Retry: the conversation and the workspace are kept.",
+    Reason.REJECTED: "Retry, or change the task so that it does not need that.",
+    Reason.EMPTY_ANSWER: "Retry; a clearer task helps.",
+    Reason.NO_CHANGE: "Make the task clearer, then retry, or mark it done if nothing was to do.",
+    Reason.MALFORMED_ANSWER: "Retry; if it stays, the provider and OpenCode do not fit together.",
+    Reason.DEFECT: "Retry, and report it with the log.",
+    Reason.UNKNOWN: "Retry, and report it with the log.",
 }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from django.conf import settings
-from django.utils import timezone
+from django.db import DatabaseError
 
 from sessions import ledger, places
 from sessions.models import Attempt
@@ -28,15 +28,20 @@ class Watch:
     """Remembers when each beat was last seen to change, by its own monotonic clock: wall clocks step."""
 
     seen: dict[int, tuple[int, int, float]] = field(default_factory=dict)
-    restarted_at: float = 0.0
+    waiting: tuple[int, float] = (0, 0.0)
+    restarted_at: float = -RESTART_PAUSE_SECONDS
 
     def round(self) -> None:
         """Look once at everything; called every STUDIO_REAP_SECONDS."""
         held = Attempt.objects.filter(lease=Lease.CLAIMED, runner__in=["", settings.STUDIO_RUNNER])
         for attempt in held.select_related("task__project"):
-            why = self.why_dead(attempt)
-            if why:
-                reap(attempt, why)
+            try:
+                if why := self.why_dead(attempt):
+                    reap(attempt, why)
+            except DatabaseError:
+                raise
+            except Exception:  # one attempt that cannot be judged must not keep the others from it
+                log.exception("%s", attempt.key)
         ledger.repair()
         self.ring_again()
 
@@ -60,8 +65,9 @@ class Watch:
             return
         queue.ring(waiting=waiting.count())
         busy = Attempt.objects.filter(lease=Lease.CLAIMED, runner=settings.STUDIO_RUNNER, pid__gt=0).count()
-        waited = (timezone.now() - (first.claimable_at or timezone.now())).total_seconds()
-        if busy < settings.STUDIO_CONCURRENCY and waited > WEDGED_SECONDS:
+        if first.pk != self.waiting[0] or busy >= settings.STUDIO_CONCURRENCY:
+            self.waiting = first.pk, time.monotonic()
+        elif time.monotonic() - self.waiting[1] > WEDGED_SECONDS:
             self.restart_cluster()
 
     def restart_cluster(self) -> None:

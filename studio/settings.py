@@ -60,7 +60,6 @@ STUDIO_START_SECONDS = env_number("STUDIO_START_SECONDS", 120)
 STUDIO_PROGRESS_SECONDS = env_number("STUDIO_PROGRESS_SECONDS", 600)
 STUDIO_RETRY_SECONDS = env_number("STUDIO_RETRY_SECONDS", 180)
 STUDIO_SESSION_SECONDS = env_number("STUDIO_SESSION_SECONDS", 4 * 3600)
-STUDIO_REQUEST_SECONDS = env_number("STUDIO_REQUEST_SECONDS", 300)
 
 
 def secret_key() -> str:
@@ -195,7 +194,7 @@ Q_CLUSTER = {
     "ALT_CLUSTERS": {SHORT_JOBS: {"workers": 1, "timeout": 600, "retry": 700}},
 }
 
-# Each web process feeds its own sockets from the database (studio/live); REDIS_URL is a doorbell between machines.
+# Each web process feeds its own sockets from the database (studio/live).
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 # --- people ------------------------------------------------------------------------------------------------------

@@ -121,7 +121,7 @@ class Session(models.Model):
     @property
     def advice(self) -> str:
         """What a person can do about its end, empty where nothing is wrong."""
-        return ADVICE[Reason(self.reason)].text if self.reason else ""
+        return ADVICE[Reason(self.reason)] if self.reason else ""
 
     # --- verbs; called inside a transaction, by the owner of the attempt's lease or by the ledger ----------------
 

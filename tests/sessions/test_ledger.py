@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from sessions import ledger, watch
+from sessions import landing, ledger, watch
 from sessions.models import Attempt, Session
 from sessions.models.attempt import Lease
 from studio.errors import Conflict
@@ -291,3 +291,34 @@ def begin(claim: ledger.Claim, **fields: Any) -> Session:
     session.advance("starting")
     session.advance("running", **fields)
     return session
+
+
+def test_a_cancel_asked_for_while_the_watch_decides_is_not_lost(started: Task, alice: Any) -> None:
+    claim = claimed(started)
+    begin(claim)
+    as_the_watch_read_it = Attempt.objects.get(pk=claim.attempt.pk)
+    started.cancel(by=alice)
+    ledger.take_back(as_the_watch_read_it, gone=True)
+    started.refresh_from_db()
+    assert started.status == "cancelled"
+
+
+def test_a_cancel_during_a_merge_that_is_refused_is_carried_out(project: Any, alice: Any) -> None:
+    task = factories.make_task(project, status="review")
+    attempt = factories.make_attempt(task)
+    with landing.held(attempt):
+        assert not task.cancel(by=alice)
+    task.refresh_from_db()
+    attempt.refresh_from_db()
+    assert (task.status, attempt.lease, attempt.is_stopping) == ("cancelled", "idle", False)
+
+
+def test_a_cancel_during_a_merge_that_lands_leaves_the_task_done(project: Any, alice: Any) -> None:
+    task = factories.make_task(project, status="review")
+    attempt = factories.make_attempt(task)
+    with landing.held(attempt):
+        task.cancel(by=alice)
+        task.merged("0" * 40, by=alice)
+    task.refresh_from_db()
+    attempt.refresh_from_db()
+    assert (task.status, attempt.lease, attempt.is_stopping) == ("done", "idle", False)
