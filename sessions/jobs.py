@@ -12,5 +12,5 @@ def run() -> None:
 
 
 def reap() -> None:
-    """The watchdog's round from a schedule, in case no watchdog runs: owners whose process is gone, and lost wake-ups."""
+    """The watchdog's round from studio/queue.py's schedule, in case no watchdog runs: owners whose process is gone, lost wake-ups."""
     Watch().round()

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 
 from sessions import landing
-from sessions.ledger import Claim, Drained, LeaseLost, Stopped, end_session
+from sessions.ledger import Claim, Drained, LeaseLost, Stopped, end_session, take_back
 from sessions.models import Session
 from sessions.models.session import Phase, State
 from sessions.phases import checks, implementation, planning, review
@@ -43,6 +43,13 @@ def carry(claim: Claim) -> None:
     except LeaseLost:
         log.warning("%s was taken over; leaving it", claim.attempt.key)
         bench.close()
+    except Exception:
+        log.exception("%s is given back", claim.attempt.key)
+        take_back(
+            claim.attempt,
+            gone=not bench.close(),
+            detail="Studio met a defect of its own; the log has the details.",
+        )
 
 
 def work(bench: Bench, session: Session) -> None:

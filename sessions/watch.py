@@ -33,6 +33,8 @@ class Watch:
 
     def round(self) -> None:
         """Look once at everything; called every STUDIO_REAP_SECONDS."""
+        if settings.STUDIO_SYNC:
+            return  # executions run inside requests, and what rings here would run here
         held = Attempt.objects.filter(lease=Lease.CLAIMED, runner__in=["", settings.STUDIO_RUNNER])
         for attempt in held.select_related("task__project"):
             try:
@@ -61,7 +63,7 @@ class Watch:
         """Ring for what is claimable, and restart a cluster that does not answer although a worker is free."""
         waiting = Attempt.objects.claimable(settings.STUDIO_RUNNER)
         first = waiting.first()
-        if first is None or settings.STUDIO_SYNC:
+        if first is None:
             return
         queue.ring(waiting=waiting.count())
         busy = Attempt.objects.filter(lease=Lease.CLAIMED, runner=settings.STUDIO_RUNNER, pid__gt=0).count()
@@ -83,8 +85,9 @@ class Watch:
 
 def reap(attempt: Attempt, why: str) -> None:
     """Kill what the dead owner left, confirm that it is gone, and take the attempt back."""
-    own = attempt.pid == os.getpid()
-    worker_gone = own or processes.kill(attempt.pid, attempt.pid_started)
+    others = Attempt.objects.filter(lease=Lease.CLAIMED, pid=attempt.pid).exclude(pk=attempt.pk)
+    spared = attempt.pid == os.getpid() or others.exists()  # it lost this attempt, and works on another
+    worker_gone = spared or processes.kill(attempt.pid, attempt.pid_started)
     survivors = sweep(places.marker(attempt), 5.0, places.folder(attempt) / "workspace")
     left = "" if not survivors else f" Processes {', '.join(map(str, survivors))} could not be ended."
     ledger.take_back(attempt, gone=worker_gone and not survivors, detail=why + left)

@@ -3,10 +3,11 @@
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
-from django_q.models import OrmQ
+from django_q.models import OrmQ, Schedule
 from django_q.tasks import async_task
 
 RUN = "sessions.jobs.run"
+REAP = "sessions.jobs.reap"
 
 
 def ring(waiting: int) -> None:
@@ -21,6 +22,15 @@ def ring(waiting: int) -> None:
         async_task(RUN, cluster=settings.LONG_JOBS)
 
 
-def later(function: str, *args: int | str) -> None:
-    """Run a short job soon: `function` is a dotted path, `args` are ids and scalars."""
-    async_task(function, *args, cluster=settings.SHORT_JOBS)
+def keep_schedules() -> None:
+    """Have the short cluster look after the ledger once a minute, for when no watchdog does."""
+    Schedule.objects.update_or_create(
+        name="reap",
+        defaults={
+            "func": REAP,
+            "schedule_type": Schedule.MINUTES,
+            "minutes": 1,
+            "repeats": -1,
+            "cluster": settings.SHORT_JOBS,
+        },
+    )

@@ -5,6 +5,7 @@ import secrets
 import socket
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dj_database_url
 import platformdirs
@@ -26,7 +27,10 @@ def env_bool(name: str, default: bool = False) -> bool:
 
 def env_number(name: str, default: float) -> float:
     """The environment variable `name` as a number."""
-    return float(os.environ.get(name, "") or default)
+    try:
+        return float(os.environ.get(name, "") or default)
+    except ValueError:
+        sys.exit(f"{name} is no number: {os.environ[name]}")
 
 
 def env_path(name: str, default: str | Path) -> Path:
@@ -40,7 +44,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 STUDIO_HOME = env_path("STUDIO_HOME", platformdirs.user_data_dir("studio", appauthor=False))
 STUDIO_HOST = os.environ.get("STUDIO_HOST", "") or "127.0.0.1"
 STUDIO_PORT = int(env_number("STUDIO_PORT", 8000))
-REACHED_AT = "127.0.0.1" if STUDIO_HOST in {"0.0.0.0", "::"} else STUDIO_HOST
+REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(STUDIO_HOST, STUDIO_HOST)
 STUDIO_URL = (os.environ.get("STUDIO_URL", "") or f"http://{REACHED_AT}:{STUDIO_PORT}").rstrip("/")
 STUDIO_CONCURRENCY = int(env_number("STUDIO_CONCURRENCY", 4))
 STUDIO_RUNNER = os.environ.get("STUDIO_RUNNER", "") or socket.gethostname()
@@ -92,9 +96,7 @@ def make_secret_key(file: Path) -> None:
 
 SECRET_KEY = os.environ.get("STUDIO_SECRET_KEY", "") or secret_key()
 DEBUG = STUDIO_DEBUG
-ALLOWED_HOSTS: list[str] = sorted(
-    {STUDIO_HOST, "127.0.0.1", "localhost", "[::1]", STUDIO_URL.split("//")[-1].split(":")[0]} - {"0.0.0.0"}
-)
+ALLOWED_HOSTS: list[str] = ["127.0.0.1", "localhost", "[::1]", urlsplit(STUDIO_URL).hostname or STUDIO_HOST]
 CSRF_TRUSTED_ORIGINS = [STUDIO_URL]
 SECURE = STUDIO_URL.startswith("https://")
 

@@ -218,9 +218,9 @@ class Standing:
         """What went in and came out, over all sessions of the attempt."""
         total = {"input": 0, "output": 0}
         for session in self.sessions:
-            cache = session.tokens.get("cache") or {}
-            total["input"] += session.tokens.get("input", 0) + cache.get("read", 0) + cache.get("write", 0)
-            total["output"] += session.tokens.get("output", 0) + session.tokens.get("reasoning", 0)
+            spent = session.tokens
+            total["input"] += sum(spent.get(name, 0) for name in ("input", "cache_read", "cache_write"))
+            total["output"] += sum(spent.get(name, 0) for name in ("output", "reasoning"))
         return total
 
     @property

@@ -181,7 +181,7 @@ def binary() -> Path:
         if file.is_file():
             return file.resolve()
     raise ServerProblem(
-        "missing", f"OpenCode is not installed for this machine below {modules}: run `npm ci`."
+        "missing", f"OpenCode is not installed for this machine below {modules}: run `make run`."
     )
 
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from sessions import landing, ledger, watch
 from sessions.models import Attempt, Session
 from sessions.models.attempt import Lease
+from studio import processes
 from studio.errors import Conflict
 from tasks.models import Event, Task
 from tests import factories
@@ -322,3 +323,24 @@ def test_a_cancel_during_a_merge_that_lands_leaves_the_task_done(project: Any, a
     task.refresh_from_db()
     attempt.refresh_from_db()
     assert (task.status, attempt.lease, attempt.is_stopping) == ("done", "idle", False)
+
+
+def test_a_worker_that_works_on_another_attempt_is_not_killed_for_one_it_lost(
+    started: Task, project: Any, alice: Any
+) -> None:
+    lost = claimed(started)
+    factories.make_task(project, title="Another").execute(by=alice)
+    other = ledger.claim()
+    assert other is not None
+    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        start = processes.started(worker.pid)
+        Attempt.objects.all().update(pid=worker.pid, pid_started=start)
+        watch.reap(Attempt.objects.get(pk=lost.attempt.pk), "still")
+        assert processes.is_alive(worker.pid, start)
+        assert Attempt.objects.get(pk=lost.attempt.pk).lease == Lease.CLAIMABLE
+        watch.reap(Attempt.objects.get(pk=other.attempt.pk), "still")
+        assert not processes.is_alive(worker.pid, start)
+    finally:
+        worker.kill()
+        worker.wait()

@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection, connections
 from django.urls import reverse
 
-from studio import preflight
+from studio import preflight, queue
 from studio.models import SignInLink
 from studio.supervisor import Program, StartFailed, Supervisor
 
@@ -72,6 +72,7 @@ def sqlite_version() -> str:
 
 def prepare() -> None:
     call_command("migrate", interactive=False, verbosity=0)
+    queue.keep_schedules()
     collect_static()
     if not get_user_model()._default_manager.exists():
         begin()
