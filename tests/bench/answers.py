@@ -1,0 +1,143 @@
+"""How soon `execute` answers twenty callers while five executions run, beside a view that does nothing."""
+
+import json
+import time
+from typing import Any
+
+from tests import factories
+from tests.bench import FOLDER
+from tests.bench.callers import Answer, Caller, together
+from tests.bench.report import percentile, section
+from tests.bench.studio import database_errors, states
+from tests.running import Studio, until
+
+EXECUTIONS = 5
+CALLERS = 20
+TASKS_EACH = 25
+WARM_UP_EACH = 2
+PROMISED = 500  # milliseconds
+NOTHING, STARTED, REFUSED = "nothing", "execute 202", "execute 409"
+
+
+def measure(studio: Studio) -> dict[str, bool]:
+    """Print the figures; which promises were kept."""
+    repository = factories.make_repository(FOLDER / "answers")
+    project = studio.make_project(repository, "ANSW", planning=False, ai_review=False, checks=[])
+    waiting = [
+        studio.file(project, f"Task {number}") for number in range(CALLERS * (TASKS_EACH + WARM_UP_EACH))
+    ]
+    running = start_executions(studio, project)
+
+    split = CALLERS * WARM_UP_EACH
+    together(studio, call, shares(waiting[:split]))
+    before, started = written(studio, running), time.monotonic()
+    answers = together(studio, call, shares(waiting[split:]))
+    seconds = time.monotonic() - started
+    after = written(studio, running)
+    still_running = sum(studio.get(f"/tasks/{task}/execution")["state"] == "running" for task in running)
+
+    cancel(studio, waiting)  # first those that wait: a worker that is free would begin with them
+    cancel(studio, running)
+    until(
+        lambda: states(studio, running) == f"{EXECUTIONS} cancelled", 60, "the end of the running executions"
+    )
+
+    errors = database_errors(studio)
+    title = f"Answers: {CALLERS} callers without a pause, {seconds:.1f} s, milliseconds"
+    rows = figures(answers)
+    section(
+        title,
+        [
+            *rows,
+            ("executions running", f"{still_running} of {EXECUTIONS} at the end, {after - before} entries written"),
+            ("calls", f"{len(answers) / seconds:.0f} a second, {len(unexpected(answers))} with a wrong answer"),
+            ("tasks afterwards", states(studio, waiting + running)),
+            ("database errors", len(errors), *errors[:3]),
+        ],
+    )  # fmt: skip
+    return {
+        f"execute answers {CALLERS} callers with p99 below {PROMISED} ms (202)": p99(answers, STARTED) < PROMISED,
+        f"execute refuses {CALLERS} callers with p99 below {PROMISED} ms (409)": p99(answers, REFUSED) < PROMISED,
+        "every answer was the right one": not unexpected(answers),
+        f"{EXECUTIONS} executions ran all the while": still_running == EXECUTIONS,
+        "no database error while answering": not errors,
+    }  # fmt: skip
+
+
+def start_executions(studio: Studio, project: int) -> list[int]:
+    """Executions that run for longer than the bench, writing all the time; returns when each has begun to."""
+    tasks = [studio.file(project, f"Slow {number}", slow_script()) for number in range(EXECUTIONS)]
+    for task in tasks:
+        studio.post(f"/tasks/{task}/execute")
+    for task in tasks:
+        session = studio.sessions(task)[0]["id"]
+        until(lambda session=session: len(studio.activity(session)) > 5, 120, f"activity of task {task}")
+    return tasks
+
+
+def slow_script() -> dict[str, Any]:
+    """An agent that thinks aloud, piece by piece, and runs a command, hundreds of times. No two commands are the same: OpenCode
+    would take that for a loop."""
+    steps = [
+        {
+            "reasoning": f"Step {number}. " + "One piece after another. " * 10,
+            "chunk_delay": 0.2,
+            "tool": "bash",
+            "args": {"command": f"seq {number} {number + 50}", "description": "Counts"},
+        }
+        for number in range(120)
+    ]
+    return {"implementation": steps}
+
+
+def call(caller: Caller, tasks: list[int]) -> None:
+    """By turns: nothing, a task's first execute, nothing, the same once more."""
+    for task in tasks:
+        caller.call(NOTHING, "GET", "/healthz")
+        first = caller.call(STARTED, "POST", f"/api/tasks/{task}/execute")
+        caller.call(NOTHING, "GET", "/healthz")
+        second = caller.call(REFUSED, "POST", f"/api/tasks/{task}/execute")
+        started, running = json.loads(first.body), json.loads(second.body)
+        assert started.get("session_id") == running.get("session_id"), f"{started}\n{running}"
+
+
+def cancel(studio: Studio, tasks: list[int]) -> None:
+    def cancel_share(caller: Caller, share: list[int]) -> None:
+        for task in share:
+            answer = caller.call("cancel", "POST", f"/api/tasks/{task}/cancel")
+            assert answer.status in (200, 202), answer.body
+
+    together(studio, cancel_share, shares(tasks))
+
+
+def shares(tasks: list[int]) -> list[list[int]]:
+    return [share for share in (tasks[start::CALLERS] for start in range(CALLERS)) if share]
+
+
+def written(studio: Studio, tasks: list[int]) -> int:
+    return sum(len(studio.activity(session["id"])) for task in tasks for session in studio.sessions(task))
+
+
+def figures(answers: list[Answer]) -> list[tuple[object, ...]]:
+    """p50, p99, the longest and their number by kind; the ratio is to the view that does nothing."""
+    rows: list[tuple[object, ...]] = [("", "p50", "p99", "max", "n", "p50 and p99 beside nothing")]
+    for name in (NOTHING, STARTED, REFUSED):
+        times = [answer.milliseconds for answer in answers if answer.name == name]
+        middle, high = percentile(times, 50), percentile(times, 99)
+        ratio = f"{middle / percentile_of(answers, NOTHING, 50):.1f} x, {high / p99(answers, NOTHING):.1f} x"
+        shown = (f"{value:.1f}" for value in (middle, high, max(times)))
+        rows.append((name, *shown, len(times), "GET /healthz" if name == NOTHING else ratio))
+    return rows
+
+
+def percentile_of(answers: list[Answer], name: str, percent: float) -> float:
+    return percentile((answer.milliseconds for answer in answers if answer.name == name), percent)
+
+
+def p99(answers: list[Answer], name: str) -> float:
+    return percentile_of(answers, name, 99)
+
+
+def unexpected(answers: list[Answer]) -> list[Answer]:
+    right = {NOTHING: 200, STARTED: 202, REFUSED: 409}
+    return [answer for answer in answers if answer.status != right[answer.name]]
