@@ -15,6 +15,7 @@ from sessions.opencode import config, provider
 from sessions.opencode.parts import PartSnapshot, snapshot
 from sessions.opencode.server import Server
 from sessions.recorder import CONTENT, _content
+from sessions.workspaces.sandbox import Availability
 from studio.demo_model.server import DemoModel
 from tasks.models import Task
 from tests import factories
@@ -175,3 +176,22 @@ def test_hostile_output_is_stored_as_text_that_every_database_takes(
     stored = repr([row.to_dict() for row in Activity.objects.filter(session=session)])
     assert "\\x00" not in stored
     assert "a\N{REPLACEMENT CHARACTER}b" in stored
+
+
+def test_without_isolation_a_real_provider_is_refused_until_the_operator_says_otherwise(
+    repository: Path, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "opencode.json").write_text(
+        '{"provider": {"acme": {"options": {"apiKey": "k"}}}, "model": "acme/one"}'
+    )
+    monkeypatch.setenv("STUDIO_OPENCODE_CONFIG", str(tmp_path / "opencode.json"))
+    nowhere = Availability(False, "This machine does not allow namespaces.")
+    monkeypatch.setattr("sessions.places.availability", lambda: nowhere)
+    monkeypatch.setattr("sessions.phases.bench.availability", lambda: nowhere)
+    task = scripted(repository, {}, planning=False)
+    session = carried(task)[-1]
+    assert (session.state, session.reason) == ("failed", "sandbox")
+    assert "namespaces" in session.detail
+    settings.STUDIO_SANDBOX = False
+    again = carried(task, "retry")[-1]
+    assert again.reason != "sandbox"

@@ -99,7 +99,7 @@ def test_part_of_a_page_that_was_signed_out_is_reloaded_whole(client, task):
 
 def test_banners_say_what_everybody_must_know(client, db, settings, monkeypatch):
     settings.STUDIO_SYNC, settings.STUDIO_SANDBOX = True, False
-    monkeypatch.setattr(context, "demo_model", lambda: True)
+    monkeypatch.setitem(context.banners, "demo_model", lambda: True)
     page = client.get(SIGN_IN).content
     assert b"Debugging mode" in page
     assert b"The sandbox is off" in page
