@@ -39,6 +39,12 @@ def database_errors(studio: Studio) -> list[str]:
     ]
 
 
+def exceptions(studio: Studio) -> list[str]:
+    """What ended in an error of the web process's own, each kind once."""
+    log = (studio.home / "logs" / "web.log").read_text(errors="replace")
+    return sorted(set(re.findall(r"^[\w.]+(?:Error|Exception|Timeout)\b.*", log, re.MULTILINE)))
+
+
 def states(studio: Studio, tasks: list[int]) -> str:
     """How many of the tasks are in which state."""
     return counted(studio.status(task) for task in tasks)
