@@ -15,6 +15,7 @@ from tasks.forms import CommentForm, PlanForm, ProjectForm, ProjectSettingsForm,
 from tasks.lifecycle import Status
 from tasks.models import Project, Task
 from tasks.standing import Standing, load
+from tasks.timeline import QUIET
 
 TIMELINE_PAGE = 200
 LAST_PROJECT = "studio_project"  # a cookie: where home leads to
@@ -155,7 +156,7 @@ def review(request: PageRequest, pk: int) -> HttpResponse:
 def timeline(request: PageRequest, pk: int) -> HttpResponse:
     """Every event, the newest first."""
     context = page(request, pk, "timeline")
-    events = context["task"].events.select_related("by").order_by("-pk")
+    events = context["task"].events.exclude(name__in=QUIET).select_related("by").order_by("-pk")
     context["page"] = Paginator(events, TIMELINE_PAGE).get_page(request.GET.get("page"))
     return render(request, "tasks/_timeline.html" if request.htmx else "tasks/timeline.html", context)
 

@@ -5,7 +5,8 @@ from typing import Any
 from django import template
 from django.template import Context
 
-from tasks.models import Project, Task
+from tasks import timeline
+from tasks.models import Event, Project, Task
 from tasks.standing import Standing
 
 register = template.Library()
@@ -35,38 +36,6 @@ def role_in(context: Context, project: Any) -> str:
 
 
 @register.filter
-def in_words(event: Any) -> str:
+def in_words(event: Event) -> str:
     """An event as a sentence's end: who did it stands before it."""
-    return str(SENTENCES.get(event.name, lambda data: event.name)(event.data))
-
-
-def _status(data: dict[str, Any]) -> str:
-    from_, to = (str(data.get(end, "")).replace("_", " ") for end in ("from", "to"))
-    return f"moved it from {from_} to {to} ({data.get('verb', '')})"
-
-
-def _ended(data: dict[str, Any]) -> str:
-    why = f": {str(data['reason']).replace('_', ' ')}" if data.get("reason") else ""
-    return f"{data.get('phase', 'session')} ended as {data.get('state', '')}{why}"
-
-
-SENTENCES: dict[str, Any] = {
-    "task.created": lambda data: "filed the task",
-    "task.updated": lambda data: f"changed {', '.join(data.get('fields', []))}",
-    "task.status_changed": _status,
-    "task.stopping": lambda data: "asked the agent to stop",
-    "plan.written": lambda data: f"wrote version {data.get('version')} of the plan",
-    "plan.approved": lambda data: f"approved version {data.get('version')} of the plan",
-    "plan.changes_requested": lambda data: f"asked for changes to the plan: {data.get('comment', '')}",
-    "comment.created": lambda data: f"asked for changes: {data.get('comment', '')}",
-    "session.queued": lambda data: f"{data.get('phase', 'session')} was queued",
-    "session.started": lambda data: f"{data.get('phase', 'session')} started",
-    "session.running": lambda data: f"{data.get('phase', 'session')} is running",
-    "session.waiting": lambda data: f"{data.get('phase', 'session')} waits for a person",
-    "session.ended": _ended,
-    "review.completed": lambda data: (
-        f"AI review: {str(data.get('verdict', '')).replace('_', ' ')}, {data.get('findings', 0)} findings"
-    ),
-    "request.opened": lambda data: "the agent asked something",
-    "request.answered": lambda data: "answered the agent",
-}
+    return timeline.in_words(event.name, event.data)

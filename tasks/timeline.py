@@ -1,0 +1,70 @@
+"""A task's events in words: each as the end of a sentence that begins with who did it."""
+
+from collections.abc import Callable
+from typing import Any
+
+Data = dict[str, Any]
+
+PHASES = {
+    "implementation": "the implementation",
+    "checks": "the checks",
+    "review": "the AI review",
+    "fix": "the fix",
+}
+# What is for machines: it says that something goes on, which the page shows elsewhere.
+QUIET = ("session.queued", "session.running", "session.progressed", "session.entry_removed", "check.started")
+
+
+def in_words(name: str, data: Data) -> str:
+    """What the event says; its name where nobody has put it into words."""
+    return SENTENCES[name](data) if name in SENTENCES else name
+
+
+def _phase(data: Data) -> str:
+    return PHASES.get(str(data.get("phase")), str(data.get("phase", "a session")))
+
+
+def _plain(text: Any) -> str:
+    return str(text or "").replace("_", " ")
+
+
+def _ended(data: Data) -> str:
+    if data.get("state") == "completed":
+        return f"finished {_phase(data)}"
+    why = f", {_plain(data['reason'])}" if data.get("reason") not in ("", None, data.get("state")) else ""
+    return f"ended {_phase(data)}: {data.get('state', '')}{why}"
+
+
+def _moved(data: Data) -> str:
+    return f"moved it from {_plain(data.get('from'))} to {_plain(data.get('to'))}"
+
+
+def _reviewed(data: Data) -> str:
+    count = int(data.get("findings", 0))
+    findings = {0: "nothing found", 1: "1 finding"}.get(count, f"{count} findings")
+    return f"had it reviewed: {_plain(data.get('verdict'))}, {findings}"
+
+
+SENTENCES: dict[str, Callable[[Data], str]] = {
+    "task.created": lambda data: "filed the task",
+    "task.updated": lambda data: f"changed {', '.join(map(_plain, data.get('fields', [])))}",
+    "task.status_changed": _moved,
+    "task.stopping": lambda data: "asked the agent to stop",
+    "task.deleted": lambda data: f"deleted {data.get('key', 'the task')}",
+    "plan.written": lambda data: f"wrote version {data.get('version')} of the plan",
+    "plan.approved": lambda data: f"approved version {data.get('version')} of the plan",
+    "plan.changes_requested": lambda data: f"asked for changes to the plan: {data.get('comment', '')}",
+    "comment.created": lambda data: f"commented: {data.get('comment') or data.get('body', '')}",
+    "session.started": lambda data: f"began {_phase(data)}",
+    "session.waiting": lambda data: f"waits for a person in {_phase(data)}",
+    "session.ended": _ended,
+    "check.ended": lambda data: f"ran the check “{data.get('check', '')}”: {_plain(data.get('state'))}",
+    "review.completed": _reviewed,
+    "request.opened": lambda data: "passed on a request of the agent",
+    "request.answered": lambda data: "answered the agent",
+    "merge.refused": lambda data: f"could not merge: {data.get('message', '')}",
+    "project.created": lambda data: "added the project",
+    "project.updated": lambda data: (
+        f"changed {', '.join(map(_plain, data.get('fields', [])))} of the project"
+    ),
+}
