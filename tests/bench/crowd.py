@@ -33,7 +33,7 @@ def measure(studio: Studio, size: int) -> dict[str, bool]:
     section(f"Load: {size} executions at once, each with plan, change, check and review, a model without pauses", [
         ("wall time", f"{seconds:.1f} s, the first in review after {min(finished, default=seconds):.1f} s"),
         ("running at once", f"{most} at most"),
-        ("peak memory", f"{peak.total:.0f} MiB in {peak.processes} processes, OpenCode {peak.opencode:.0f} MiB of it",
+        ("peak memory", f"{peak.total:.0f} MiB in {peak.processes} processes, OpenCode {peak.opencode:.0f} MiB of it "
          f"({peak.samples} samples of PSS)"),
         ("database errors", len(errors), *errors[:3]),
         ("sessions", counted(session["state"] for session in sessions)),
