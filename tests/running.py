@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ import httpx
 import psycopg
 import pytest
 
+from studio.supervisor import die_with
 from tests import factories
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,7 +28,7 @@ START_SECONDS = 90
 CLOCKS = {
     "STUDIO_DEMO_PACE": "0",
     "STUDIO_BEAT_SECONDS": "1",
-    "STUDIO_LEASE_SECONDS": "10",
+    "STUDIO_LEASE_SECONDS": "20",
     "STUDIO_REAP_SECONDS": "0.5",
     "STUDIO_PROGRESS_SECONDS": "40",
     "STUDIO_RETRY_SECONDS": "8",
@@ -65,6 +67,7 @@ class Studio:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=partial(die_with, os.getpid()),  # a test run that is killed leaves no Studio behind
         )
         self.link = ""
         threading.Thread(target=self._listen, args=(self.process.stdout,), daemon=True).start()

@@ -6,14 +6,14 @@ It runs in the caller's thread and never waits longer than a quarter of a second
 import queue
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from sessions.opencode.client import Client, OpenCodeError
 from sessions.opencode.outcome import Outcome, explain, explain_retry, failed, judge
 from sessions.opencode.parts import PartSnapshot, Place, fetch, in_order
+from sessions.opencode.patience import WAIT_SECONDS, patiently
 from sessions.opencode.status import Permission, Question, Retry, Status, retry_of
 from sessions.opencode.stream import Event, EventStream, Reconnected
 from sessions.opencode.transcript import Transcript
@@ -23,7 +23,6 @@ Json = dict[str, Any]
 T = TypeVar("T")
 Messages = list[tuple[Place, Json]]
 
-WAIT_SECONDS = 0.2
 BURST = 500  # events taken in one round
 RINGS = ("permission.", "question.", "session.idle", "session.error", "session.compacted")
 
@@ -322,17 +321,9 @@ class Follower:
 
     def _wait_for(self, call: Callable[[], T]) -> T:
         """Run a call in the other thread, so that `tick` goes on meanwhile."""
-        future: Future[T] = self._pool.submit(call)
-        while True:
-            try:
-                answer = future.result(timeout=WAIT_SECONDS)
-            except NotYet:
-                if future.done():
-                    raise
-                self.tick()
-            else:
-                self.reached_at = time.monotonic()
-                return answer
+        answer = patiently(self._pool, call, self.tick)
+        self.reached_at = time.monotonic()
+        return answer
 
     def _pause(self) -> None:
         self.tick()

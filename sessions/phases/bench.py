@@ -3,8 +3,11 @@
 import contextlib
 import logging
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 from django.conf import settings
 
@@ -17,6 +20,7 @@ from sessions.opencode.client import Client, OpenCodeError, message_id
 from sessions.opencode.follow import Limits, follow
 from sessions.opencode.outcome import Outcome
 from sessions.opencode.parts import snapshot
+from sessions.opencode.patience import patiently
 from sessions.opencode.provider import Provider, ProviderProblem, usable_model
 from sessions.opencode.server import Server, ServerProblem
 from sessions.opencode.stream import EventStream
@@ -29,6 +33,9 @@ from studio.errors import Refusal
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+CALL_SECONDS = 60  # of one call: the first in a new workspace makes OpenCode set itself up there
+
 
 class Bench:
     """Both are made when they are first needed; after `close` nothing of the attempt runs."""
@@ -38,6 +45,7 @@ class Bench:
         self._workspace: Workspace | None = None
         self._server: Server | None = None
         self._provider: Provider | None = None
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="bench")
 
     @property
     def attempt(self) -> Attempt:
@@ -108,7 +116,7 @@ class Bench:
         """Commit all that is in the workspace and bring it into the project's repository; the commit's id. Raises Failed."""
         with workspace_failures():
             oid = self.workspace.commit(message, self.claim.tick)
-            self.workspace.export(oid)
+            self.workspace.export(oid, self.claim.tick)
         with self.claim.record():
             self.attempt.record(head_oid=oid)
         return oid
@@ -125,13 +133,13 @@ class Bench:
         return outcome.text
 
     def _converse(self, session: Session, agent: str, text: str) -> Outcome:
-        client = self.server.client()
+        client = self.server.client(timeout=CALL_SECONDS)
         stream = EventStream(self.server.base_url, self.server.password, str(self.server.workspace))
         try:
-            stream.open()
+            self._wait_for(stream.open)
             model = self._model(session, client)
-            conversation = session.opencode_session_id or client.create_session(
-                str(session.task), {"session": session.pk}
+            conversation = session.opencode_session_id or self._wait_for(
+                lambda: client.create_session(str(session.task), {"session": session.pk})
             )
             prompt = message_id()
             with self.claim.write():
@@ -141,24 +149,31 @@ class Bench:
                 )
             recorder = Recorder(self.claim, session)
             desk = Desk(self.claim, session, client)
-            client.prompt_async(conversation, prompt, agent, model, text)
+            self._wait_for(lambda: client.prompt_async(conversation, prompt, agent, model, text))
             outcome = follow(
                 client, stream, conversation, prompt,
                 tick=desk.tick, on_change=recorder.write, on_status=desk.look, limits=limits(),
             )  # fmt: skip
             if self.server.alive():
-                recorder.settle([part for each in prompts for part in snapshot(client, conversation, each)])
+                everything = [
+                    self._wait_for(partial(snapshot, client, conversation, each)) for each in prompts
+                ]
+                recorder.settle([part for parts in everything for part in parts])
             return outcome
         finally:
             stream.close()
             client.close()
+
+    def _wait_for(self, call: Callable[[], T]) -> T:
+        """Call OpenCode while the lease goes on beating: on a busy machine its first answers take long."""
+        return patiently(self._pool, call, self.claim.tick)
 
     def _model(self, session: Session, client: Client) -> str:
         project = session.task.project
         chosen = (project.review_model if session.phase == Phase.REVIEW else "") or project.model
         setup = self.provider if self.provider.is_demo or not chosen else replace(self.provider, model=chosen)
         try:
-            return usable_model(setup, client)
+            return self._wait_for(lambda: usable_model(setup, client))
         except ProviderProblem as problem:
             raise Failed(Reason.MODEL_MISSING, str(problem)) from problem
 
