@@ -21,7 +21,7 @@ from sessions.models import Attempt, Session
 from sessions.models.attempt import Lease
 from sessions.models.session import State
 from sessions.reasons import Reason
-from studio import processes
+from studio import processes, queue
 from tasks.models import Task
 
 log = logging.getLogger(__name__)
@@ -215,7 +215,8 @@ def take_back(attempt: Attempt, *, gone: bool, detail: str = "") -> bool:
 def interrupt(attempt: Attempt, live: Session, reason: Reason, detail: str = "") -> None:
     """End the session as interrupted and queue the one that goes on with it."""
     if live.state == State.QUEUED:  # it had not begun: nothing is interrupted
-        attempt.offer()
+        if attempt.offer():
+            queue.ring()
         return
     end_session(live, State.INTERRUPTED, reason, detail)
     attempt.begin(live.phase, again=True)
@@ -239,5 +240,6 @@ def repair() -> int:
             Task.objects.select_for_update(no_key=True).get(pk=attempt.task_id)
             if Attempt.objects.filter(pk=attempt.pk, lease=Lease.IDLE).exists() and attempt.live_session:
                 attempt.offer()
+                queue.ring()
                 mended += 1
     return mended

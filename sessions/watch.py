@@ -65,7 +65,7 @@ class Watch:
         first = waiting.first()
         if first is None:
             return
-        queue.ring(waiting=waiting.count())
+        queue.ring()
         busy = Attempt.objects.filter(lease=Lease.CLAIMED, runner=settings.STUDIO_RUNNER, pid__gt=0).count()
         if first.pk != self.waiting[0] or busy >= settings.STUDIO_CONCURRENCY:
             self.waiting = first.pk, time.monotonic()

@@ -14,6 +14,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import NON_FIELD_ERRORS, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as FormError
 from django.core.signals import got_request_exception
+from django.db import OperationalError
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.urls import URLPattern, URLResolver
@@ -262,6 +263,15 @@ def _http_error(request: HttpRequest, problem: HttpError) -> HttpResponse:
     reply = refuse(problem.status_code, CODES.get(problem.status_code, "error"), message)
     if problem.status_code == 401:
         reply["WWW-Authenticate"] = 'Bearer realm="Studio"'
+    return reply
+
+
+@api.exception_handler(OperationalError)
+def _busy(request: HttpRequest, problem: OperationalError) -> HttpResponse:
+    """The database could not be had in time; nothing was done, and a repeat may well succeed."""
+    logger.warning("%s %s: %s", request.method, request.path, problem)
+    reply = refuse(503, "busy", "The database is too busy or cannot be reached. Try again in a moment.")
+    reply["Retry-After"] = "2"
     return reply
 
 

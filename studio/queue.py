@@ -10,15 +10,17 @@ RUN = "sessions.jobs.run"
 REAP = "sessions.jobs.reap"
 
 
-def ring(waiting: int) -> None:
-    """Wake a worker of the long cluster, unless as many wake-ups as `waiting` attempts are in the queue already.
+def ring() -> None:
+    """Wake a worker of the long cluster, unless a wake-up for each of them is in the queue: each works until nothing is claimable.
 
     Call it inside the transaction that makes an attempt claimable: the queue lives in the same database, so that a
     rollback takes the wake-up with it.
     """
     if settings.STUDIO_SYNC:
         transaction.on_commit(lambda: async_task(RUN, sync=True))
-    elif OrmQ.objects.filter(key=settings.LONG_JOBS, lock__lte=timezone.now()).count() < waiting:
+        return
+    unheard = OrmQ.objects.filter(key=settings.LONG_JOBS, lock__lte=timezone.now())
+    if unheard[: settings.STUDIO_CONCURRENCY].count() < settings.STUDIO_CONCURRENCY:
         async_task(RUN, cluster=settings.LONG_JOBS)
 
 

@@ -166,7 +166,7 @@ if DATABASE_URL:
 else:
     DATABASES = {
         "default": {
-            "ENGINE": "django.db.backends.sqlite3",
+            "ENGINE": "studio.sqlite",
             "NAME": str(STUDIO_HOME / "studio.sqlite3"),
             "CONN_MAX_AGE": 60,
             "OPTIONS": SQLITE_OPTIONS,

@@ -14,6 +14,6 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405
+if DATABASES["default"]["ENGINE"].endswith("sqlite"):  # noqa: F405
     # In a file, as in life: in memory, threads would share one connection and lock each other out at once.
     DATABASES["default"]["TEST"] = {"NAME": str(STUDIO_HOME / "test.sqlite3")}  # noqa: F405

@@ -115,8 +115,11 @@ class Attempt(models.Model):
 
         `again` repeats the phase with the inputs of its last session, in the same conversation.
         """
-        # The update comes first: it holds the row, so that a worker that is leaving sees the new session or has left.
-        Attempt.objects.filter(pk=self.pk).update(phase=phase)
+        # This comes first: it holds the row, so that a worker that is leaving sees the new session or has left.
+        offered = self.offer(phase=phase)
+        if not offered:
+            Attempt.objects.filter(pk=self.pk).update(phase=phase)
+            offered = self.offer(phase=phase)
         self.phase = phase
         last = self.sessions.filter(phase=phase).order_by("-pk").first()
         if again and last is not None:
@@ -128,8 +131,8 @@ class Attempt(models.Model):
             resumes=last if again else None,
             opencode_session_id=self._conversation(phase, last if again else None),
         )
-        if not Attempt.objects.filter(pk=self.pk, lease=Lease.CLAIMED).exists():
-            self.offer()
+        if offered:
+            queue.ring()
         self.task.note("session.queued", by=by, session_id=session.pk, phase=phase)
         return session
 
@@ -143,12 +146,17 @@ class Attempt(models.Model):
         earlier = self.sessions.filter(phase__in=kin).exclude(opencode_session_id="").order_by("-pk").first()
         return earlier.opencode_session_id if earlier else ""
 
-    def offer(self) -> None:
-        """Let a worker claim it, and ring for one."""
-        Attempt.objects.filter(pk=self.pk).update(
-            lease=Lease.CLAIMABLE, claimable_at=timezone.now(), owner="", pid=0, pid_started=0
-        )
-        queue.ring(waiting=Attempt.objects.filter(lease=Lease.CLAIMABLE).count())
+    def offer(self, **fields: Any) -> bool:
+        """Let a worker claim it, and set `fields`; False where one has it."""
+        free = Attempt.objects.filter(pk=self.pk).exclude(lease=Lease.CLAIMED)
+        fields |= {
+            "lease": Lease.CLAIMABLE,
+            "claimable_at": timezone.now(),
+            "owner": "",
+            "pid": 0,
+            "pid_started": 0,
+        }
+        return bool(free.update(**fields))
 
     def request_stop(self, verb: str, *, by: Any) -> bool:
         """Ask the worker that has it to stop; False where none has it, and then its queued session has ended here."""

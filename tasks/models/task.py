@@ -123,28 +123,28 @@ class Task(models.Model):
 
         Never skips a human gate. Raises `Conflict` (with `session_id` where one is running).
         """
+        self._refuse_while_running(self.current_attempt)  # without the lock: most repeats need no more
         with transaction.atomic():
             self.lock()
-            self._refuse_while_running()
+            attempt = self.current_attempt
+            self._refuse_while_running(attempt)
             if self.status != Status.TODO:
-                return self._again(by)
-            phase, target = (
-                ("planning", Status.PLANNING)
-                if self.policy.planning
-                else ("implementation", Status.IN_PROGRESS)
-            )
-            attempt = self._attempt_to_start()
-            self.move("execute", target, by=by)
-            return attempt.begin(phase, by=by)
+                return self._again(attempt, by)
+            planned = self.policy.planning
+            self.move("execute", Status.PLANNING if planned else Status.IN_PROGRESS, by=by)
+            attempt = self._attempt_to_start(attempt)
+            return attempt.begin("planning" if planned else "implementation", by=by)
 
     def retry(self, *, by: Any = None) -> "Session":
         """Run the phase again whose last session failed or was interrupted, in the same workspace and conversation."""
+        self._refuse_while_running(self.current_attempt)
         with transaction.atomic():
             self.lock()
-            self._refuse_while_running()
-            return self._again(by)
+            attempt = self.current_attempt
+            self._refuse_while_running(attempt)
+            return self._again(attempt, by)
 
-    def _again(self, by: Any) -> "Session":
+    def _again(self, attempt: "Attempt | None", by: Any) -> "Session":
         waits = {
             Status.TODO: "It has not been started yet.",
             Status.PLANNING_REVIEW: "Its plan waits for a person: approve it, or request changes.",
@@ -156,21 +156,20 @@ class Task(models.Model):
             raise Conflict(
                 f"{self.key} cannot be run now. {waits[Status(self.status)]}", status_now=self.status
             )
-        attempt = self.current_attempt
         assert attempt is not None  # every started task has one
         return attempt.begin(attempt.phase, by=by, again=True)
 
-    def _attempt_to_start(self) -> "Attempt":
-        attempt = self.current_attempt
-        if attempt is not None and attempt.ended_at is None:
-            return attempt
-        number = self.attempts.count() + 1
-        self.attempts.filter(is_current=True).update(is_current=False)
-        fresh: Attempt = self.attempts.create(number=number, is_current=True)
+    def _attempt_to_start(self, last: "Attempt | None") -> "Attempt":
+        """The attempt that was put back to do, else a new one in the state that the task has moved to."""
+        if last is not None and last.ended_at is None:
+            return last
+        if last is not None:
+            self.attempts.filter(is_current=True).update(is_current=False)
+        number = self.attempts.count() + 1 if last else 1
+        fresh: Attempt = self.attempts.create(number=number, is_current=True, status=self.status)
         return fresh
 
-    def _refuse_while_running(self) -> None:
-        attempt = self.current_attempt
+    def _refuse_while_running(self, attempt: "Attempt | None") -> None:
         live = attempt.live_session if attempt else None
         if live is not None:
             raise Conflict(
@@ -236,7 +235,7 @@ class Task(models.Model):
         """Finish without a merge; the branch stays."""
         with transaction.atomic():
             self.lock()
-            self._refuse_while_running()
+            self._refuse_while_running(self.current_attempt)
             self.move("mark-done", Status.DONE, by=by)
             self._end_attempt()
 
@@ -284,14 +283,18 @@ class Task(models.Model):
         self.status, self.status_changed_at = fresh.status, fresh.status_changed_at
 
     def move(self, by_verb: str, target: Status, *, by: Any = None, **data: Any) -> None:
-        """Compare-and-swap the status, here and on the current attempt, with its event. Raises `Conflict`."""
+        """Compare-and-swap the status, here and on the current attempt, with its event. Raises `Conflict`.
+
+        What is compared is the status that `lock` has read.
+        """
         allowed = lifecycle.sources(by_verb, target)
-        before = Task.objects.values_list("status", flat=True).get(pk=self.pk)
+        before = self.status
         now = timezone.now()
         swapped = before in allowed and Task.objects.filter(pk=self.pk, status=before).update(
             status=target, status_changed_at=now, updated_at=now
         )
         if not swapped:
+            before = Task.objects.values_list("status", flat=True).get(pk=self.pk)
             label = Status(before).label.lower()
             raise Conflict(
                 f"{self.key} is in “{label}”, which does not allow “{by_verb}”.", status_now=before

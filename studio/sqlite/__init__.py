@@ -1,0 +1,1 @@
+"""SQLite, with writers of one process in a queue: `base` is the database backend."""
