@@ -194,7 +194,7 @@ def test_a_killed_worker_is_noticed_and_the_work_goes_on_in_the_same_workspace(
 ) -> None:
     work = [
         writes("first.txt", "1\n"),
-        runs("sleep 20"),
+        runs("sleep 8"),
         writes("second.txt", "2\n"),
         {"text": "Both written."},
     ]
@@ -259,7 +259,7 @@ def test_stopping_studio_interrupts_and_the_next_start_goes_on(
     studio = Studio(tmp_path / "home")
     studio.start()
     try:
-        work = [writes("first.txt", "1\n"), runs("sleep 15"), {"text": "Done."}]
+        work = [writes("first.txt", "1\n"), runs("sleep 7"), {"text": "Done."}]
         task, _ = start(
             studio, fresh_repository, "REST", script("", implementation=work), planning=False, ai_review=False
         )

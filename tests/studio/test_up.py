@@ -91,7 +91,7 @@ class Studio:
 
     def order(self, function: str, argument: str | int) -> None:
         """Have the short cluster do it."""
-        code = f"from studio.queue import later; later({function!r}, {argument!r})"
+        code = f"from django_q.tasks import async_task; async_task({function!r}, {argument!r}, cluster='short')"
         ordered = self.manage("shell", "--no-imports", "--command", code)
         assert ordered.returncode == 0, ordered.stderr
 
@@ -196,7 +196,7 @@ def test_what_a_job_left_behind_is_taken_down_too(studio: Studio) -> None:
         "shell",
         "--no-imports",
         "--command",
-        f"from studio.queue import later; later('os.system', {stubborn!r})",
+        f"from django_q.tasks import async_task; async_task('os.system', {stubborn!r}, cluster='short')",
     )
     assert ordered.returncode == 0, ordered.stderr
     assert eventually(lambda: any("trap" in command for command in studio.processes().values()))
