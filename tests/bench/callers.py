@@ -26,10 +26,17 @@ class Caller:
 
     def __init__(self, studio: Studio) -> None:
         self.answers: list[Answer] = []
+        self._every = self._due = 0.0
         self._connection = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=60)
         self._headers = {"Authorization": f"Bearer {studio.token}"}
 
+    def pace(self, seconds: float, *, first: float) -> None:
+        """From now on begin a call every `seconds`, the first one in `first` seconds."""
+        self._every, self._due = seconds, time.monotonic() + first
+
     def call(self, name: str, method: str, path: str) -> Answer:
+        time.sleep(max(0.0, self._due - time.monotonic()))
+        self._due += self._every
         started = time.perf_counter()
         self._connection.request(method, path, headers=self._headers)
         reply = self._connection.getresponse()

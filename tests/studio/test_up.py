@@ -91,7 +91,9 @@ class Studio:
 
     def order(self, function: str, argument: str | int) -> None:
         """Have the short cluster do it."""
-        code = f"from django_q.tasks import async_task; async_task({function!r}, {argument!r}, cluster='short')"
+        code = (
+            f"from django_q.tasks import async_task; async_task({function!r}, {argument!r}, cluster='short')"
+        )
         ordered = self.manage("shell", "--no-imports", "--command", code)
         assert ordered.returncode == 0, ordered.stderr
 
