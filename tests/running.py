@@ -30,7 +30,7 @@ CLOCKS = {
     "STUDIO_BEAT_SECONDS": "1",
     "STUDIO_LEASE_SECONDS": "20",
     "STUDIO_REAP_SECONDS": "0.5",
-    "STUDIO_PROGRESS_SECONDS": "25",
+    "STUDIO_PROGRESS_SECONDS": "40",
     "STUDIO_RETRY_SECONDS": "8",
 }
 PASSED = {"name": "tests", "command": "test -f README.md", "timeout": 60, "required": True}
