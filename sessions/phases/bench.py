@@ -28,6 +28,7 @@ from sessions.phases.desk import Desk
 from sessions.reasons import Failed, Reason
 from sessions.recorder import Recorder
 from sessions.workspaces.git import Workspace
+from sessions.workspaces.processes import giving_way
 from sessions.workspaces.sandbox import availability
 from studio.errors import Refusal
 
@@ -98,7 +99,7 @@ class Bench:
 
         def launch(argv: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
             return sandbox.popen(
-                argv, network=True, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+                giving_way(argv), network=True, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
             )
 
         return Server(

@@ -6,6 +6,7 @@ from sessions.models import Session
 from sessions.models.session import State
 from sessions.phases.bench import Bench
 from sessions.progress import checks_completed
+from sessions.workspaces.processes import giving_way
 
 DEFAULT_SECONDS = 600
 KEPT_BYTES = 200_000
@@ -32,7 +33,7 @@ def run_check(bench: Bench, session: Session, check: dict[str, Any], head: str) 
         Session.objects.filter(pk=session.pk).update(doing=f"check {check['command']}"[:200])
         session.task.note("check.started", session_id=session.pk, check=result.name)
     done = bench.workspace.sandbox.run(
-        ["sh", "-c", check["command"]],
+        giving_way(["sh", "-c", check["command"]]),
         timeout=float(check.get("timeout") or DEFAULT_SECONDS),
         tick=bench.claim.tick,
         network=True,

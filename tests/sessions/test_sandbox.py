@@ -15,7 +15,7 @@ from django.conf import settings
 
 from sessions.workspaces import sandbox as sandboxes
 from sessions.workspaces import toolchains
-from sessions.workspaces.processes import ATTEMPT_VARIABLE
+from sessions.workspaces.processes import ATTEMPT_VARIABLE, giving_way
 from sessions.workspaces.sandbox import Completed, Sandbox, availability, marked, sweep
 
 isolated = pytest.mark.skipif(not availability().usable, reason=availability().sentence)
@@ -456,3 +456,14 @@ def test_a_normal_user_can_isolate_too() -> None:
     if "Permission denied" in done.stderr and "execvp" in done.stderr:
         pytest.skip("bubblewrap lies where only root may look")
     assert done.returncode == 0, done.stderr
+
+
+def test_what_gives_way_runs_at_a_low_priority_with_all_that_it_starts(sandbox: Sandbox) -> None:
+    told = sandbox.run(
+        giving_way(["sh", "-c", "cat /proc/self/autogroup; nice; exit 3"]), timeout=20, separate=True
+    )
+    assert told.exit_code == 3, told.output
+    *group, nice = told.stdout.decode().split("\n")[:-1]
+    assert nice == "10"
+    if Path("/proc/self/autogroup").exists():
+        assert group[0].endswith(" nice 10")
