@@ -36,6 +36,21 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         """What a worker of that runner could take now, the longest waiting first."""
         return self.filter(lease=Lease.CLAIMABLE, runner__in=["", runner]).order_by("claimable_at", "pk")
 
+    def start(self, task: Task, number: int, phase: str, *, by: Any) -> Session:
+        """Queue the first session of a new attempt. In a transaction that holds the task's row; it spares what `begin` has to ask."""
+        attempt = self.create(
+            task=task,
+            number=number,
+            status=task.status,
+            phase=phase,
+            lease=Lease.CLAIMABLE,
+            claimable_at=timezone.now(),
+        )
+        session = attempt.sessions.create(phase=phase, by=by)
+        queue.ring()
+        task.note("session.queued", by=by, session_id=session.pk, phase=phase)
+        return session
+
 
 class Attempt(models.Model):
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="attempts")

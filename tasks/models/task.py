@@ -132,8 +132,10 @@ class Task(models.Model):
                 return self._again(attempt, by)
             planned = self.policy.planning
             self.move("execute", Status.PLANNING if planned else Status.IN_PROGRESS, by=by)
-            attempt = self._attempt_to_start(attempt)
-            return attempt.begin("planning" if planned else "implementation", by=by)
+            phase = "planning" if planned else "implementation"
+            if attempt is not None and attempt.ended_at is None:  # it was put back to do
+                return attempt.begin(phase, by=by)
+            return self._start_attempt(attempt, phase, by)
 
     def retry(self, *, by: Any = None) -> "Session":
         """Run the phase again whose last session failed or was interrupted, in the same workspace and conversation."""
@@ -159,15 +161,13 @@ class Task(models.Model):
         assert attempt is not None  # every started task has one
         return attempt.begin(attempt.phase, by=by, again=True)
 
-    def _attempt_to_start(self, last: "Attempt | None") -> "Attempt":
-        """The attempt that was put back to do, else a new one in the state that the task has moved to."""
-        if last is not None and last.ended_at is None:
-            return last
+    def _start_attempt(self, last: "Attempt | None", phase: str, by: Any) -> "Session":
+        """The first session of a new attempt, in the state that the task has moved to."""
         if last is not None:
             self.attempts.filter(is_current=True).update(is_current=False)
         number = self.attempts.count() + 1 if last else 1
-        fresh: Attempt = self.attempts.create(number=number, is_current=True, status=self.status)
-        return fresh
+        session: Session = self.attempts.start(self, number, phase, by=by)
+        return session
 
     def _refuse_while_running(self, attempt: "Attempt | None") -> None:
         live = attempt.live_session if attempt else None
@@ -279,8 +279,8 @@ class Task(models.Model):
 
     def lock(self) -> None:
         """Hold the row until the transaction ends, and read it afresh: the verbs of one task run one after another."""
-        fresh = Task.objects.select_for_update(no_key=True).get(pk=self.pk)
-        self.status, self.status_changed_at = fresh.status, fresh.status_changed_at
+        row = Task.objects.select_for_update(no_key=True).values_list("status", "status_changed_at")
+        self.status, self.status_changed_at = row.get(pk=self.pk)
 
     def move(self, by_verb: str, target: Status, *, by: Any = None, **data: Any) -> None:
         """Compare-and-swap the status, here and on the current attempt, with its event. Raises `Conflict`.
