@@ -12,7 +12,7 @@ fresh = sha256sum --check --status $(1) 2>/dev/null
 # What checks need of a data folder, away from the person's own.
 SCRATCH := STUDIO_HOME=$(CURDIR)/build/home
 
-.PHONY: run test check bench lock format install install-dev node preflight help
+.PHONY: run test faults check bench lock format install install-dev node preflight help
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ run: install ## start Studio and print its sign-in link
 
 test: install-dev ## run the tests; ARGS="-k board" chooses
 	$(PY) -m pytest $(ARGS)
+
+faults: install-dev ## break a running Studio and write docs/reliability.md; FULL=1 SEED=7 does all, in that order
+	FAULTS_LANE=$(if $(FULL),full,sample) FAULTS_SEED=$(SEED) $(PY) -m pytest tests/faults $(ARGS)
 
 check: install-dev ## style, types, templates, migrations, deployment
 	$(PY) -m ruff check .

@@ -10,6 +10,8 @@ from tests.running import fresh_repository, postgresql_url, studio
 
 __all__ = ["fresh_repository", "postgresql_url", "studio"]
 
+collect_ignore = ["faults"]  # they have a command of their own, `make faults`
+
 
 @pytest.fixture
 def alice(db: None) -> Any:
