@@ -235,7 +235,7 @@ class Workspace:
             options = ("--revs", "--stdout", "--thin", "--delta-base-offset", "--quiet")
             self._git(tick)("pack-objects", *options, input=f"{oid}\n^{base}\n".encode(), into=pack)
             pack.seek(0)
-            source("index-pack", "--stdin", "--strict", "--fix-thin", feed=pack)
+            source.feed(pack, "index-pack", "--stdin", "--strict", "--fix-thin")
         source("update-ref", ref, oid)
 
     def _move_branch(self, before: str, oid: str) -> None:

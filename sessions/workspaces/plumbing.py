@@ -5,10 +5,12 @@ import re
 import signal
 import subprocess
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 from sessions.workspaces.processes import Completed, Tick, capture
 from sessions.workspaces.sandbox import IDENTITY, Sandbox
@@ -83,7 +85,19 @@ class GitError(Conflict):
         self.stderr = stderr
 
 
-class Git(Protocol):
+@dataclass(frozen=True)
+class Command:
+    """One git command: its words, what it reads, what is added to its environment, and how much of its output is kept."""
+
+    args: tuple[str, ...]
+    input: bytes | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    limit: int = LIMIT
+    head_only: bool = False
+    into: IO[bytes] | None = None
+
+
+class Git(ABC):
     """Runs one git command and gives its output; see `SourceGit` and `WorkspaceGit`."""
 
     def __call__(
@@ -97,10 +111,15 @@ class Git(Protocol):
         into: IO[bytes] | None = None,
     ) -> bytes:
         """`ok` are the exit codes that count as success. More than `limit` bytes of output is an error, or cut with `head_only`."""
-        ...
+        return _answer(
+            args, self._run(Command(args, input, env or {}, limit, head_only, into)), ok, head_only
+        )
+
+    @abstractmethod
+    def _run(self, command: Command) -> Completed: ...
 
 
-class SourceGit:
+class SourceGit(Git):
     """git on a person's repository, with their configuration; their hooks run only with `hooks`."""
 
     def __init__(self, path: Path, *, timeout: float = 30, hooks: bool = False) -> None:
@@ -108,36 +127,30 @@ class SourceGit:
         self.timeout = timeout
         self.hooks = hooks
 
-    def __call__(
-        self,
-        *args: str,
-        input: bytes | None = None,
-        env: Mapping[str, str] | None = None,
-        ok: tuple[int, ...] = (0,),
-        limit: int = LIMIT,
-        head_only: bool = False,
-        into: IO[bytes] | None = None,
-        feed: IO[bytes] | None = None,
-    ) -> bytes:
-        """As `Git` says; `feed` is a file to read its input from."""
+    def feed(self, stream: IO[bytes], *args: str) -> bytes:
+        """Run a command that reads a file."""
+        return _answer(args, self._start(Command(args), stream), (0,), False)
+
+    def _run(self, command: Command) -> Completed:
         with tempfile.TemporaryFile() as source:
-            source.write(input or b"")
+            source.write(command.input or b"")
             source.seek(0)
-            process = subprocess.Popen(
-                ["git", "-C", str(self.path), *QUIET, *(() if self.hooks else NO_HOOKS), *args],
-                env={**_environment(), **PLAIN, **(env or {})},
-                stdin=feed or source,
-                stdout=into or subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
-        done = capture(
-            process, partial(_end, process), timeout=self.timeout, limit=limit, head_only=head_only
+            return self._start(command, source)
+
+    def _start(self, command: Command, stdin: IO[bytes]) -> Completed:
+        process = subprocess.Popen(
+            ["git", "-C", str(self.path), *QUIET, *(() if self.hooks else NO_HOOKS), *command.args],
+            env={**_environment(), **PLAIN, **command.env},
+            stdin=stdin,
+            stdout=command.into or subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
         )
-        return _answer(args, done, ok, head_only)
+        end = partial(_end, process)
+        return capture(process, end, timeout=self.timeout, limit=command.limit, head_only=command.head_only)
 
 
-class WorkspaceGit:
+class WorkspaceGit(Git):
     """git on a workspace: inside its sandbox, without network, told where the repository is instead of looking for it.
 
     GitError with the code workspace_broken where the workspace has no repository of its own (any more).
@@ -157,32 +170,23 @@ class WorkspaceGit:
         self.timeout = timeout
         self.config = config
 
-    def __call__(
-        self,
-        *args: str,
-        input: bytes | None = None,
-        env: Mapping[str, str] | None = None,
-        ok: tuple[int, ...] = (0,),
-        limit: int = LIMIT,
-        head_only: bool = False,
-        into: IO[bytes] | None = None,
-    ) -> bytes:
-        if args[0] != "init" and (self.folder.is_symlink() or not self.folder.is_dir()):
+    def _run(self, command: Command) -> Completed:
+        if command.args[0] != "init" and (self.folder.is_symlink() or not self.folder.is_dir()):
             raise broken(self.sandbox.workspace)
         done = self.sandbox.run(
-            ["git", *QUIET, *NO_HOOKS, *HONEST, *self.config, *args],
+            ["git", *QUIET, *NO_HOOKS, *HONEST, *self.config, *command.args],
             timeout=self.timeout,
             tick=self.tick,
-            env={**self._environment(), **(env or {})},
-            input=input,
-            max_output=limit,
-            head_only=head_only,
+            env={**self._environment(), **command.env},
+            input=command.input,
+            max_output=command.limit,
+            head_only=command.head_only,
             separate=True,
-            stdout=into,
+            stdout=command.into,
         )
         if done.exit_code == 128 and b"not a git repository" in done.stderr:
             raise broken(self.sandbox.workspace)
-        return _answer(args, done, ok, head_only)
+        return done
 
     def _environment(self) -> dict[str, str]:
         return {
