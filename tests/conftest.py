@@ -13,6 +13,11 @@ __all__ = ["fresh_repository", "postgresql_url", "studio"]
 collect_ignore = ["faults"]  # they have a command of their own, `make faults`
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts a whole Studio comes first: those that run side by side then end together."""
+    items.sort(key=lambda item: "studio" not in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture
 def alice(db: None) -> Any:
     """A member of the projects that are made after her."""
