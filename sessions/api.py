@@ -14,6 +14,7 @@ from ninja.responses import Status as Reply
 from sessions import landing, schemas
 from sessions.models import Activity, Attempt, Request, Session
 from sessions.models.session import LIVE, Phase, State
+from studio import crash
 from studio.api import Cursor, Id, Limit, Missing, Page, page, responses
 from studio.errors import Invalid
 from studio.repeat import DOCUMENTED, repeatable
@@ -71,6 +72,7 @@ def request_changes(request: HttpRequest, task_id: int, remark: RemarkIn) -> Any
 def _start(request: HttpRequest, task_id: int, verb: Callable[[Task], Session]) -> Reply[dict[str, Any]]:
     task = find(request, task_id, Role.MEMBER)
     session = verb(task)
+    crash.point("execute-committed")
     message = f"{task.key}: {session.get_phase_display().lower()} was started as session {session.pk}."
     reply = {"task_id": task.pk, "session_id": session.pk, "status": "execution_started", "message": message}
     return Reply(202, reply)

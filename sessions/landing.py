@@ -17,6 +17,7 @@ from sessions.models.attempt import Lease
 from sessions.progress import may_merge_alone, obstacles
 from sessions.workspaces.diff import Diff, diff
 from sessions.workspaces.merge import merge as merge_commits
+from studio import crash
 from studio.errors import Conflict, Refusal
 from tasks.lifecycle import Status
 from tasks.models import Task
@@ -67,9 +68,11 @@ def land(attempt: Attempt, *, by: Any) -> str:
     if not attempt.head_oid or attempt.head_oid == attempt.base_oid:
         raise Conflict(f"{task.key} has no change to merge; mark it done instead.", code="nothing_to_merge")
     message = f"{task.key}: {task.title}\n\nStudio-Task: {settings.STUDIO_URL}{task.get_absolute_url()}\n"
+    crash.point("merge-begun")
     result = merge_commits(
         places.repository(attempt).path, attempt.head_oid, task.project.target_branch, message, author(by)
     )
+    crash.point("merge-landed")
     task.merged(result.oid, by=by)
     return result.oid
 

@@ -21,7 +21,7 @@ from sessions.models import Attempt, Session
 from sessions.models.attempt import Lease
 from sessions.models.session import State
 from sessions.reasons import Reason
-from studio import processes, queue
+from studio import crash, processes, queue
 from tasks.models import Task
 
 log = logging.getLogger(__name__)
@@ -115,6 +115,7 @@ class Claim:
 
     def release(self) -> bool:
         """Give the attempt back with nothing to run; False where a person has queued a session meanwhile."""
+        crash.point("before-release")
         with self.write():
             if self.attempt.live_session is not None:
                 return False

@@ -9,6 +9,7 @@ from django.utils import timezone
 from sessions.ledger import Claim
 from sessions.models import Activity, Session
 from sessions.opencode.parts import PartSnapshot
+from studio import crash
 
 CONTENT = (
     "message_id", "opencode_session_id", "depth", "kind", "tool", "state", "title", "input", "output", "text",
@@ -100,6 +101,7 @@ class Recorder:
         self.rev = rev
         self.session.rev = rev
         self.claim.alive()
+        crash.point("part-recorded")
 
     def _summary(self, written: list[Activity]) -> dict[str, Any]:
         """What the card and the API say of the session as a whole."""

@@ -10,6 +10,7 @@ from sessions.models.session import Phase, State
 from sessions.phases import checks, implementation, planning, review
 from sessions.phases.bench import Bench
 from sessions.reasons import Failed, Reason
+from studio import crash
 from studio.errors import Refusal
 
 log = logging.getLogger(__name__)
@@ -26,19 +27,26 @@ PHASES: dict[str, Callable[[Bench, Session], None]] = {
 def carry(claim: Claim) -> None:
     """Work on the attempt's sessions one after another. What runs for it is gone before anything is written about its end."""
     bench = Bench(claim)
+    crash.point("claimed")
     try:
         while True:
             while session := claim.next_session():
                 work(bench, session)
+                crash.point("between-phases")
             if landing.merge_alone(claim):
                 continue
+            crash.point("before-close")
             if close(bench) and claim.release():
+                crash.point("released")
                 return
     except Stopped:
+        crash.point("stop-seen")
         if close(bench):
+            crash.point("stop-cleared")
             claim.finish_stop()
     except Drained:
         if close(bench):
+            crash.point("drain-cleared")
             claim.hand_back()
     except LeaseLost:
         log.warning("%s was taken over; leaving it", claim.attempt.key)
@@ -57,6 +65,7 @@ def work(bench: Bench, session: Session) -> None:
     try:
         with bench.claim.write():
             session.advance(State.STARTING)
+        crash.point("session-starting")
         PHASES[session.phase](bench, session)
     except Failed as failure:
         fail(bench, session, failure)
@@ -72,6 +81,7 @@ def work(bench: Bench, session: Session) -> None:
 def fail(bench: Bench, session: Session, failure: Failed) -> None:
     """End the session as failed; the task stays where it is, and the card says why."""
     log.warning("session %s of %s failed: %s", session.pk, bench.attempt.key, failure)
+    crash.point("failure-named")
     with bench.claim.write():
         end_session(session, State.FAILED, failure.reason, failure.detail)
 

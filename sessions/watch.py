@@ -15,7 +15,7 @@ from sessions import ledger, places
 from sessions.models import Attempt
 from sessions.models.attempt import Lease
 from sessions.workspaces.sandbox import sweep
-from studio import processes, queue
+from studio import crash, processes, queue
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ class Watch:
         first = waiting.first()
         if first is None:
             return
+        crash.point("ringing-again")
         queue.ring()
         busy = Attempt.objects.filter(lease=Lease.CLAIMED, runner=settings.STUDIO_RUNNER, pid__gt=0).count()
         if first.pk != self.waiting[0] or busy >= settings.STUDIO_CONCURRENCY:
@@ -85,12 +86,15 @@ class Watch:
 
 def reap(attempt: Attempt, why: str) -> None:
     """Kill what the dead owner left, confirm that it is gone, and take the attempt back."""
+    crash.point("reap-begun")
     others = Attempt.objects.filter(lease=Lease.CLAIMED, pid=attempt.pid).exclude(pk=attempt.pk)
     spared = attempt.pid == os.getpid() or others.exists()  # it lost this attempt, and works on another
     worker_gone = spared or processes.kill(attempt.pid, attempt.pid_started)
     survivors = sweep(places.marker(attempt), 5.0, places.folder(attempt) / "workspace")
     left = "" if not survivors else f" Processes {', '.join(map(str, survivors))} could not be ended."
+    crash.point("reap-killed")
     ledger.take_back(attempt, gone=worker_gone and not survivors, detail=why + left)
+    crash.point("taken-back")
 
 
 def cluster_process() -> tuple[int, int]:

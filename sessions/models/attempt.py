@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from sessions.models.session import LIVE, Phase, Session
 from sessions.reasons import Reason
-from studio import queue
+from studio import crash, queue
 from tasks.lifecycle import Status
 from tasks.models import Task
 
@@ -149,6 +149,7 @@ class Attempt(models.Model):
         if offered:
             queue.ring()
         self.task.note("session.queued", by=by, session_id=session.pk, phase=phase)
+        crash.point("session-queued")
         return session
 
     def _conversation(self, phase: str, last: Session | None) -> str:

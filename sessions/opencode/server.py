@@ -18,6 +18,7 @@ from django.conf import settings
 from sessions.opencode.client import Client, OpenCodeError
 from sessions.opencode.config import environment
 from sessions.opencode.provider import Provider
+from studio import crash
 
 Launch = Callable[[list[str], dict[str, str]], subprocess.Popen[bytes]]
 FOLDERS = ("home", "data", "config", "cache", "state")
@@ -85,6 +86,7 @@ class Server:
         self.port = free_port()
         argv = [str(binary()), "serve", "--port", str(self.port), "--hostname", "127.0.0.1"]
         self._process = self._launch(argv, self._write_files())
+        crash.point("server-launched")
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe is not None:
                 threading.Thread(target=drain, args=(pipe, self.log_file), daemon=True).start()

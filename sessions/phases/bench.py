@@ -30,6 +30,7 @@ from sessions.recorder import Recorder
 from sessions.workspaces.git import Workspace
 from sessions.workspaces.processes import giving_way
 from sessions.workspaces.sandbox import availability
+from studio import crash
 from studio.errors import Refusal
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Bench:
             with workspace_failures():
                 made = places.workspace(self.attempt)
                 base = made.create(self.attempt.task.project.target_branch, self.claim.tick)
+            crash.point("workspace-made")
             if not self.attempt.base_oid:
                 with self.claim.record():
                     self.attempt.record(base_oid=base)
@@ -86,6 +88,7 @@ class Bench:
             self._server = self._new_server()
             try:
                 self._server.start(self.claim.tick)
+                crash.point("server-up")
             except ServerProblem as problem:
                 raise Failed(Reason.AGENT_START, f"{problem}\n{problem.log}".strip()) from problem
             except OSError as error:
@@ -116,10 +119,14 @@ class Bench:
     def keep(self, message: str) -> str:
         """Commit all that is in the workspace and bring it into the project's repository; the commit's id. Raises Failed."""
         with workspace_failures():
+            crash.point("before-commit")
             oid = self.workspace.commit(message, self.claim.tick)
+            crash.point("committed")
             self.workspace.export(oid, self.claim.tick)
+        crash.point("exported")
         with self.claim.record():
             self.attempt.record(head_oid=oid)
+        crash.point("head-recorded")
         return oid
 
     def converse(self, session: Session, agent: str, text: str) -> str:
@@ -142,24 +149,29 @@ class Bench:
             conversation = session.opencode_session_id or self._wait_for(
                 lambda: client.create_session(str(session.task), {"session": session.pk})
             )
+            crash.point("conversation-made")
             prompt = message_id()
             with self.claim.write():
                 prompts = [*session.prompt_ids, prompt]
                 session.advance(
                     State.RUNNING, opencode_session_id=conversation, prompt_ids=prompts, model=model
                 )
+            crash.point("prompt-noted")
             recorder = Recorder(self.claim, session)
             desk = Desk(self.claim, session, client)
             self._wait_for(lambda: client.prompt_async(conversation, prompt, agent, model, text))
+            crash.point("prompt-sent")
             outcome = follow(
                 client, stream, conversation, prompt,
                 tick=desk.tick, on_change=recorder.write, on_status=desk.look, limits=limits(),
             )  # fmt: skip
+            crash.point("idle-seen")
             if self.server.alive():
                 everything = [
                     self._wait_for(partial(snapshot, client, conversation, each)) for each in prompts
                 ]
                 recorder.settle([part for parts in everything for part in parts])
+            crash.point("activity-settled")
             return outcome
         finally:
             stream.close()

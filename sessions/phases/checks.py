@@ -7,6 +7,7 @@ from sessions.models.session import State
 from sessions.phases.bench import Bench
 from sessions.progress import checks_completed
 from sessions.workspaces.processes import giving_way
+from studio import crash
 
 DEFAULT_SECONDS = 600
 KEPT_BYTES = 200_000
@@ -19,6 +20,7 @@ def run(bench: Bench, session: Session) -> None:
     head = bench.keep(f"{session.task.key}: {session.task.title}")
     for check in session.task.project.checks:
         run_check(bench, session, check, head)
+    crash.point("checks-run")
     with bench.claim.write():
         checks_completed(session)
 
@@ -32,6 +34,7 @@ def run_check(bench: Bench, session: Session, check: dict[str, Any], head: str) 
         )
         Session.objects.filter(pk=session.pk).update(doing=f"check {check['command']}"[:200])
         session.task.note("check.started", session_id=session.pk, check=result.name)
+    crash.point("check-begun")
     done = bench.workspace.sandbox.run(
         giving_way(["sh", "-c", check["command"]]),
         timeout=float(check.get("timeout") or DEFAULT_SECONDS),
@@ -39,6 +42,7 @@ def run_check(bench: Bench, session: Session, check: dict[str, Any], head: str) 
         network=True,
         max_output=KEPT_BYTES,
     )
+    crash.point("check-run")
     with bench.claim.record():
         result.finish(done.exit_code, done.output, done.seconds, timed_out=done.timed_out)
         session.task.note("check.ended", session_id=session.pk, check=result.name, state=result.state)

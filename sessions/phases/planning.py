@@ -6,6 +6,7 @@ from sessions.phases import prompts
 from sessions.phases.bench import Bench
 from sessions.phases.reading import unchanged
 from sessions.progress import planning_completed
+from studio import crash
 
 
 def run(bench: Bench, session: Session) -> None:
@@ -13,5 +14,6 @@ def run(bench: Bench, session: Session) -> None:
     text = prompts.resume(session) if session.goes_on else prompts.planning(session)
     with unchanged(bench):
         plan = bench.converse(session, PLAN_AGENT, text)
+    crash.point("plan-answered")
     with bench.claim.write():
         planning_completed(session, plan)

@@ -7,6 +7,7 @@ from sessions.phases.bench import Bench, workspace_failures
 from sessions.phases.reading import unchanged
 from sessions.phases.verdict import Unreadable, Verdict
 from sessions.progress import review_completed
+from studio import crash
 
 
 def run(bench: Bench, session: Session) -> None:
@@ -20,6 +21,7 @@ def run(bench: Bench, session: Session) -> None:
             None,
             "The review changed files, which it may not; the change was undone, and its verdict does not count.",
         )
+    crash.point("verdict-read")
     with bench.claim.write():
         review_completed(session, found, note)
 

@@ -8,6 +8,7 @@ from django.db import models, transaction
 from django.urls import reverse
 from django.utils import timezone
 
+from studio import crash
 from studio.errors import Conflict
 from tasks import lifecycle
 from tasks.lifecycle import Status
@@ -243,7 +244,9 @@ class Task(models.Model):
 
     def cancel(self, *, by: Any) -> bool:
         """Give the task up. True when it is cancelled now, False while a running agent is being stopped."""
-        return self._stop("cancel", Status.CANCELLED, by)
+        cancelled = self._stop("cancel", Status.CANCELLED, by)
+        crash.point("cancel-committed")
+        return cancelled
 
     def back_to_todo(self, *, by: Any) -> bool:
         """Put it back to do, keeping the attempt. True when it is there now, False while an agent is being stopped."""
