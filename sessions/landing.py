@@ -52,7 +52,7 @@ def merge(task: Task, *, by: Any) -> str:
 def merge_alone(claim: Claim) -> bool:
     """Where the policy has no human review: merge by itself. A merge that is refused stays for a person; True when it landed."""
     attempt = Attempt.objects.select_related("task__project").get(pk=claim.attempt.pk)
-    if not may_merge_alone(attempt):
+    if attempt.is_stopping or not may_merge_alone(attempt):
         return False
     try:
         land(attempt, by=None)

@@ -69,10 +69,16 @@ class Claim:
         if now - self.polled >= POLL_SECONDS:
             self.polled = now
             self._poll()
-        if now - self.beaten >= settings.STUDIO_BEAT_SECONDS:
-            self.beaten = now
-            if not self.held.update(beat=F("beat") + 1):
-                raise LeaseLost
+        if not self.beat():
+            raise LeaseLost
+
+    def beat(self) -> bool:
+        """Say that the owner lives, when due; False where it owns the attempt no more."""
+        now = time.monotonic()
+        if now - self.beaten < settings.STUDIO_BEAT_SECONDS:
+            return True
+        self.beaten = now
+        return bool(self.held.update(beat=F("beat") + 1))
 
     def _poll(self) -> None:
         row = self.held.values_list("cancel_requested_at", flat=True)

@@ -14,6 +14,7 @@ class Reason(models.TextChoices):
     AGENT_START = "agent_start", "OpenCode did not start"
     NO_START = "no_start", "OpenCode took the prompt and did not begin"
     SERVER_DIED = "server_died", "OpenCode died"
+    SERVER_KEEPS_DYING = "server_keeps_dying", "OpenCode died again and again"
     PROVIDER_ERROR = "provider_error", "The model's provider answers with errors"
     PROVIDER_LIMITED = "provider_limited", "The model's provider limits the rate or the quota is used up"
     PROVIDER_LOGIN = "provider_login", "The model's provider refused the key"
@@ -44,7 +45,8 @@ ADVICE: dict[Reason, str] = {
     Reason.SANDBOX: "Allow user namespaces on this machine, or set STUDIO_SANDBOX=off knowing what that means.",
     Reason.AGENT_START: "Retry; if it stays, the agent's log says why.",
     Reason.NO_START: "Check the model and the provider, then retry.",
-    Reason.SERVER_DIED: "Retry: the conversation and the workspace are kept.",
+    Reason.SERVER_DIED: "It goes on by itself, with a new OpenCode in the same conversation.",
+    Reason.SERVER_KEEPS_DYING: "See the agent's log for what ends it (short of memory?), then retry: the conversation is kept.",
     Reason.PROVIDER_ERROR: "Wait until the provider works again, then retry: the conversation is kept.",
     Reason.PROVIDER_LIMITED: "Wait, or raise the limit at the provider, then retry.",
     Reason.PROVIDER_LOGIN: "Set a valid key in your OpenCode set-up, then retry.",

@@ -1,10 +1,14 @@
 """Carry one claimed attempt through its phases, until a person is needed, it ends, or somebody stops it."""
 
 import logging
+import time
 from collections.abc import Callable
+from datetime import timedelta
+
+from django.utils import timezone
 
 from sessions import landing
-from sessions.ledger import Claim, Drained, LeaseLost, Stopped, end_session, take_back
+from sessions.ledger import Claim, Drained, LeaseLost, Stopped, end_session, interrupt, take_back
 from sessions.models import Session
 from sessions.models.session import Phase, State
 from sessions.phases import checks, implementation, planning, review
@@ -24,33 +28,29 @@ PHASES: dict[str, Callable[[Bench, Session], None]] = {
 }
 
 
+RESTARTS = ((5, timedelta(minutes=10)), (20, timedelta(days=1)))  # of an attempt's OpenCode, at most
+LONGEST_PAUSE_SECONDS = 16
+
+
 def carry(claim: Claim) -> None:
     """Work on the attempt's sessions one after another. What runs for it is gone before anything is written about its end."""
     bench = Bench(claim)
     crash.point("claimed")
     try:
-        while True:
-            while session := claim.next_session():
-                work(bench, session)
-                crash.point("between-phases")
-            if landing.merge_alone(claim):
-                continue
-            crash.point("before-close")
-            if close(bench) and claim.release():
-                crash.point("released")
-                return
-    except Stopped:
-        crash.point("stop-seen")
-        if close(bench):
-            crash.point("stop-cleared")
-            claim.finish_stop()
-    except Drained:
-        if close(bench):
-            crash.point("drain-cleared")
-            claim.hand_back()
+        try:
+            carry_on(bench)
+        except Stopped:
+            crash.point("stop-seen")
+            if close(bench):
+                crash.point("stop-cleared")
+                claim.finish_stop()
+        except Drained:
+            if close(bench):
+                crash.point("drain-cleared")
+                claim.hand_back()
     except LeaseLost:
         log.warning("%s was taken over; leaving it", claim.attempt.key)
-        bench.close()
+        bench.abandon()
     except Exception:
         log.exception("%s is given back", claim.attempt.key)
         take_back(
@@ -58,6 +58,20 @@ def carry(claim: Claim) -> None:
             gone=not bench.close(),
             detail="Studio met a defect of its own; the log has the details.",
         )
+
+
+def carry_on(bench: Bench) -> None:
+    """Session after session, until nothing is queued."""
+    while True:
+        while session := bench.claim.next_session():
+            work(bench, session)
+            crash.point("between-phases")
+        if landing.merge_alone(bench.claim):
+            continue
+        crash.point("before-close")
+        if close(bench) and bench.claim.release():
+            crash.point("released")
+            return
 
 
 def work(bench: Bench, session: Session) -> None:
@@ -68,7 +82,10 @@ def work(bench: Bench, session: Session) -> None:
         crash.point("session-starting")
         PHASES[session.phase](bench, session)
     except Failed as failure:
-        fail(bench, session, failure)
+        if failure.reason == Reason.SERVER_DIED:
+            start_again(bench, session, failure)
+        else:
+            fail(bench, session, failure)
     except (Stopped, Drained, LeaseLost):
         raise
     except Refusal as refusal:
@@ -84,6 +101,24 @@ def fail(bench: Bench, session: Session, failure: Failed) -> None:
     crash.point("failure-named")
     with bench.claim.write():
         end_session(session, State.FAILED, failure.reason, failure.detail)
+
+
+def start_again(bench: Bench, session: Session, failure: Failed) -> None:
+    """OpenCode died or hangs: end what is left of it, and let the next session go on in the same conversation, by RESTARTS."""
+    earlier = bench.attempt.sessions.filter(state=State.INTERRUPTED, reason=Reason.SERVER_DIED)
+    ended = [list(earlier.filter(ended_at__gt=timezone.now() - window)) for _, window in RESTARTS]
+    if any(len(deaths) >= most for deaths, (most, _) in zip(ended, RESTARTS, strict=True)):
+        fail(bench, session, Failed(Reason.SERVER_KEEPS_DYING, failure.detail))
+        return
+    log.warning("OpenCode of %s died in session %s: %s", bench.attempt.key, session.pk, failure.detail)
+    if not close(bench):
+        raise LeaseLost
+    with bench.claim.write():
+        interrupt(bench.attempt, session, Reason.SERVER_DIED, failure.detail)
+    again_at = time.monotonic() + min(2 ** len(ended[0]), LONGEST_PAUSE_SECONDS)
+    while time.monotonic() < again_at:
+        bench.claim.tick()
+        time.sleep(0.2)
 
 
 def close(bench: Bench) -> bool:

@@ -176,15 +176,17 @@ class Attempt(models.Model):
 
     def request_stop(self, verb: str, *, by: Any) -> bool:
         """Ask the worker that has it to stop; False where none has it, and then its queued session has ended here."""
-        held = Attempt.objects.filter(pk=self.pk, lease=Lease.CLAIMED)
-        if held.update(cancel_requested_at=timezone.now(), stop_verb=verb):
+        mine = Attempt.objects.filter(pk=self.pk)
+        # This comes first: a worker may claim it at any moment, but leaves it under the task's lock only.
+        free = mine.exclude(lease=Lease.CLAIMED)
+        if free.update(lease=Lease.IDLE, cancel_requested_at=None, stop_verb=""):
+            live = self.live_session
+            if live is not None:
+                live.end("cancelled", "cancelled")
+            return False
+        if mine.exclude(stop_verb=verb).update(cancel_requested_at=timezone.now(), stop_verb=verb):
             self.task.note("task.stopping", by=by, verb=verb)
-            return True
-        live = self.live_session
-        if live is not None:
-            live.end("cancelled", "cancelled")
-        Attempt.objects.filter(pk=self.pk).update(lease=Lease.IDLE, cancel_requested_at=None, stop_verb="")
-        return False
+        return True
 
     def reset_rounds(self) -> None:
         """A person asked for changes: the fix rounds count from there."""

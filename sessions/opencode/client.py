@@ -7,13 +7,14 @@ import secrets
 import string
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import httpx
 
 USER = "opencode"
 Json = dict[str, Any]
+T = TypeVar("T")
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _lock = threading.Lock()
@@ -32,6 +33,14 @@ class OpenCodeError(Exception):
         self.kind = kind
         self.message = message
         self.status = status
+
+
+def sound(call: Callable[[], T]) -> T:
+    """The answer of `call`; one that cannot be read is an OpenCodeError too, of kind not_json."""
+    try:
+        return call()
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise OpenCodeError("not_json", f"An answer has another shape than expected: {error!r}") from error
 
 
 def message_id() -> str:
@@ -66,7 +75,7 @@ class Client:
 
     def health(self, timeout: float = 1) -> str:
         """`GET /global/health`: the server's version. A server that starts accepts and does not answer: hence the short timeout in seconds."""
-        return str(self._get("/global/health", timeout=timeout)["version"])
+        return sound(lambda: str(self._get("/global/health", timeout=timeout)["version"]))
 
     def agents(self) -> list[str]:
         """`GET /agent`: the names of all agents."""
@@ -178,7 +187,10 @@ class Client:
             raise OpenCodeError(
                 "not_json", f"{method} {path} is no endpoint of this OpenCode", answer.status_code
             )
-        return answer.json()
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise OpenCodeError("not_json", f"{method} {path}: no JSON", answer.status_code) from error
 
 
 def refused(answer: httpx.Response) -> OpenCodeError:

@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
-from sessions.opencode.client import Client, OpenCodeError
+from sessions.opencode.client import Client, OpenCodeError, sound
 from sessions.opencode.outcome import Outcome, explain, explain_retry, failed, judge
 from sessions.opencode.parts import PartSnapshot, Place, fetch, in_order
 from sessions.opencode.patience import WAIT_SECONDS, patiently
+from sessions.opencode.pulse import ServerGone
 from sessions.opencode.status import Permission, Question, Retry, Status, retry_of
 from sessions.opencode.stream import Event, EventStream, Reconnected
 from sessions.opencode.transcript import Transcript
@@ -61,7 +63,8 @@ def follow(
     """Follow the prompt `message_id` until it ends. Open (or `clear`) `stream` before the prompt is sent.
 
     When it returns, `on_change` has had exactly what `snapshot` returns (parts that OpenCode took back came with `removed`). What `tick`
-    and the callbacks raise passes through and leaves the run as it is. A failure to reach OpenCode is an outcome, not an exception.
+    and the callbacks raise passes through and leaves the run as it is. A failure to reach OpenCode is an outcome, not an exception, and
+    so is ServerGone from `tick`.
     """
     follower = Follower(
         client, stream, Transcript(session_id, message_id), tick, on_change, on_status, limits
@@ -321,7 +324,7 @@ class Follower:
 
     def _wait_for(self, call: Callable[[], T]) -> T:
         """Run a call in the other thread, so that `tick` goes on meanwhile."""
-        answer = patiently(self._pool, call, self.tick)
+        answer = patiently(self._pool, partial(sound, call), self.tick)
         self.reached_at = time.monotonic()
         return answer
 
@@ -339,7 +342,3 @@ def never_began(error: Json) -> Outcome:
     """The outcome of a prompt that no answer followed, by OpenCode's error. An unknown agent shows as nothing but that."""
     reason, detail = explain(error)
     return failed(Reason.NO_START if reason == Reason.UNKNOWN else reason, detail)
-
-
-class ServerGone(Exception):
-    """OpenCode is given up: it has not answered for too long."""

@@ -1,5 +1,6 @@
 """One `opencode serve` process: found, configured, started, watched and stopped."""
 
+import contextlib
 import json
 import os
 import platform
@@ -18,6 +19,7 @@ from django.conf import settings
 from sessions.opencode.client import Client, OpenCodeError
 from sessions.opencode.config import environment
 from sessions.opencode.provider import Provider
+from sessions.opencode.pulse import Pulse, ServerGone
 from studio import crash
 
 Launch = Callable[[list[str], dict[str, str]], subprocess.Popen[bytes]]
@@ -64,6 +66,7 @@ class Server:
         self._launch = launch
         self._is_trusted = is_trusted
         self._process: subprocess.Popen[bytes] | None = None
+        self._pulse: Pulse | None = None
 
     @property
     def base_url(self) -> str:
@@ -95,15 +98,27 @@ class Server:
         except BaseException:
             self.stop(grace=2)
             raise
+        self._pulse = Pulse(self.client())
 
     def alive(self) -> bool:
         """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
+    def check(self) -> None:
+        """Raises ServerGone where the process has ended, or does not answer any more."""
+        if not self.alive():
+            code = self._process.returncode if self._process else None
+            words = f"OpenCode's process has ended (exit code {code}).\n{self.log_tail(500)}"
+            raise ServerGone(words.strip())
+        if self._pulse:
+            self._pulse.check()
+
     def stop(self, grace: float = 5) -> None:
         """Stop it and all that it started: dispose, then SIGTERM, after `grace` seconds SIGKILL. Harmless when it is gone already."""
         if self._process is None:
             return
+        if self._pulse:
+            self._pulse.stop()
         if self.alive():
             self._dispose()
             self._process.terminate()
@@ -111,7 +126,8 @@ class Server:
             self._process.wait(grace)
         except subprocess.TimeoutExpired:
             kill_group(self._process)
-            self._process.wait(10)
+            with contextlib.suppress(subprocess.TimeoutExpired):  # who sweeps afterwards says what is left
+                self._process.wait(10)
 
     def log_tail(self, letters: int = 2000) -> str:
         """The end of what the server printed."""

@@ -16,12 +16,13 @@ from sessions.ledger import Claim
 from sessions.models import Attempt, Session
 from sessions.models.session import Phase, State
 from sessions.opencode import config, provider
-from sessions.opencode.client import Client, OpenCodeError, message_id
+from sessions.opencode.client import Client, OpenCodeError, message_id, sound
 from sessions.opencode.follow import Limits, follow
 from sessions.opencode.outcome import Outcome
 from sessions.opencode.parts import snapshot
 from sessions.opencode.patience import patiently
 from sessions.opencode.provider import Provider, ProviderProblem, usable_model
+from sessions.opencode.pulse import ServerGone
 from sessions.opencode.server import Server, ServerProblem
 from sessions.opencode.stream import EventStream
 from sessions.phases.desk import Desk
@@ -29,7 +30,7 @@ from sessions.reasons import Failed, Reason
 from sessions.recorder import Recorder
 from sessions.workspaces.git import Workspace
 from sessions.workspaces.processes import giving_way
-from sessions.workspaces.sandbox import availability
+from sessions.workspaces.sandbox import availability, sweep
 from studio import crash
 from studio.errors import Refusal
 
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 CALL_SECONDS = 60  # of one call: the first in a new workspace makes OpenCode set itself up there
+SERVERS_OWN = {"unreachable", "timeout", "unauthorized", "not_json"}  # trouble that a new server mends
 
 
 class Bench:
@@ -90,7 +92,9 @@ class Bench:
                 self._server.start(self.claim.tick)
                 crash.point("server-up")
             except ServerProblem as problem:
-                raise Failed(Reason.AGENT_START, f"{problem}\n{problem.log}".strip()) from problem
+                ended = problem.reason == "exited"  # its port was taken, perhaps: another start may do
+                reason = Reason.SERVER_DIED if ended else Reason.AGENT_START
+                raise Failed(reason, f"{problem}\n{problem.log}".strip()) from problem
             except OSError as error:
                 raise Failed(Reason.AGENT_START, str(error)) from error
         return self._server
@@ -133,9 +137,11 @@ class Bench:
         """Send one prompt and follow it to its end, recording everything; the agent's last words. Raises Failed."""
         try:
             outcome = self._converse(session, agent, text)
+        except ServerGone as gone:
+            raise Failed(Reason.SERVER_DIED, str(gone)) from gone
         except OpenCodeError as error:
-            alive = self._server is not None and self._server.alive()
-            raise Failed(Reason.UNKNOWN if alive else Reason.SERVER_DIED, str(error)) from error
+            died = error.kind in SERVERS_OWN or self._server is None or not self._server.alive()
+            raise Failed(Reason.SERVER_DIED if died else Reason.UNKNOWN, str(error)) from error
         if not outcome.is_completed:
             raise Failed(outcome.reason or Reason.UNKNOWN, outcome.detail)
         return outcome.text
@@ -163,7 +169,7 @@ class Bench:
             crash.point("prompt-sent")
             outcome = follow(
                 client, stream, conversation, prompt,
-                tick=desk.tick, on_change=recorder.write, on_status=desk.look, limits=limits(),
+                tick=partial(self._tick, desk.tick), on_change=recorder.write, on_status=desk.look, limits=limits(),
             )  # fmt: skip
             crash.point("idle-seen")
             if self.server.alive():
@@ -179,7 +185,13 @@ class Bench:
 
     def _wait_for(self, call: Callable[[], T]) -> T:
         """Call OpenCode while the lease goes on beating: on a busy machine its first answers take long."""
-        return patiently(self._pool, call, self.claim.tick)
+        return patiently(self._pool, partial(sound, call), partial(self._tick, self.claim.tick))
+
+    def _tick(self, tick: Callable[[], None]) -> None:
+        """The tick, and a look whether OpenCode is still there. Raises ServerGone too."""
+        tick()
+        if self._server is not None:
+            self._server.check()
 
     def _model(self, session: Session, client: Client) -> str:
         project = session.task.project
@@ -191,13 +203,22 @@ class Bench:
             raise Failed(Reason.MODEL_MISSING, str(problem)) from problem
 
     def close(self) -> list[int]:
-        """Stop everything of the attempt; the ids of processes that could not be ended (none: confirmed gone)."""
+        """Stop everything of the attempt; the ids of processes that could not be ended (none: confirmed gone).
+
+        The lease beats meanwhile. What is needed afterwards is made anew.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="closing") as pool:  # the other may hang in a call
+            return patiently(pool, self._end, self.claim.beat)
+
+    def abandon(self) -> None:
+        """Another owner has the attempt: end this one's own server, and touch nothing that may be the other's."""
         if self._server is not None:
             self._server.stop()
             self._server = None
-        if self._workspace is None:
-            return []
-        return self._workspace.sandbox.sweep()
+
+    def _end(self) -> list[int]:
+        self.abandon()
+        return sweep(places.marker(self.attempt), 5.0, places.folder(self.attempt) / "workspace")
 
 
 @contextlib.contextmanager

@@ -266,7 +266,9 @@ class Task(models.Model):
             return True
 
     def stopped(self, verb: str, *, by: Any = None) -> None:
-        """Nothing runs any more: make the move that `cancel` or `back-to-todo` asked for."""
+        """Nothing runs any more: make the move that `cancel` or `back-to-todo` asked for, unless the change has landed before."""
+        if self.status == Status.DONE:
+            return
         with transaction.atomic():
             self.move(verb, Status.CANCELLED if verb == "cancel" else Status.TODO, by=by)
             if verb == "cancel":

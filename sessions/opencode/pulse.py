@@ -1,0 +1,47 @@
+"""Whether an OpenCode server still answers. A server that hangs accepts connections and says nothing, so it is asked all the time."""
+
+import threading
+import time
+
+from sessions.opencode.client import Client, OpenCodeError
+
+ASK_SECONDS = 3.0  # between two questions
+ANSWER_SECONDS = 3.0  # within which a healthy server answers
+DOUBT_SECONDS = 12.0  # for the second question: the machine may be short of CPU
+SILENT_SECONDS = 20.0  # without an answer it is given up
+
+
+class ServerGone(Exception):
+    """OpenCode is given up: its process has ended, or it has not answered for too long."""
+
+
+class Pulse:
+    """Asks one server in a thread of its own, until `stop`. `check` may be called from any thread."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._answered_at = time.monotonic()
+        self._failures = 0
+        self._trouble = ""
+        self._stopped = threading.Event()
+        threading.Thread(target=self._ask_until_stopped, name="opencode-pulse", daemon=True).start()
+
+    def check(self) -> None:
+        """Raises ServerGone when two questions in a row have failed, and the last answer is SILENT_SECONDS ago."""
+        silent = time.monotonic() - self._answered_at
+        if self._failures >= 2 and silent > SILENT_SECONDS:
+            raise ServerGone(f"OpenCode has given no answer for {silent:.0f} s ({self._trouble}).")
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self._stopped.set()
+
+    def _ask_until_stopped(self) -> None:
+        while not self._stopped.wait(ASK_SECONDS):
+            try:
+                self._client.health(DOUBT_SECONDS if self._failures else ANSWER_SECONDS)
+            except OpenCodeError as error:
+                self._failures, self._trouble = self._failures + 1, str(error)
+            else:
+                self._failures, self._answered_at = 0, time.monotonic()
+        self._client.close()
