@@ -20,6 +20,7 @@ from typing import TextIO
 
 OLDEST_GIT = (2, 38)
 OLDEST_SQLITE = (3, 51, 3)
+BACKLOG = 512  # connections that wait while no web process runs
 
 
 class Missing(Exception):
@@ -139,9 +140,12 @@ def _holder(file: TextIO) -> str:
         return "it is just starting"
 
 
-def check_port(host: str, port: int) -> None:
+def listen(host: str, port: int) -> socket.socket:
+    """The socket that every web process accepts from. Nobody inherits it who is not handed it."""
     try:
-        _bind(host, port)
+        listener = _bound(host, port)
+        listener.listen(BACKLOG)
+        return listener
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             hint = f"STUDIO_PORT={free_port(host)} make run"
@@ -167,13 +171,22 @@ def free_port(host: str) -> int:
 
 def _bind(host: str, port: int) -> int:
     """Bind and let go again; the number of the port that was bound."""
+    with _bound(host, port) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _bound(host: str, port: int) -> socket.socket:
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
-    with socket.socket(family, kind, protocol) as listener:
+    listener = socket.socket(family, kind, protocol)
+    try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        return int(listener.getsockname()[1])
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def notes(sqlite_version: str, sandbox_wanted: bool) -> Iterator[str]:

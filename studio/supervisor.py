@@ -5,6 +5,7 @@ import ctypes
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ class Program:
     command: list[str]
     environment: dict[str, str] = field(default_factory=dict)
     outlives_others: bool = False
+    listener: socket.socket | None = None  # handed to the process, and open for as long as Studio runs
 
 
 class Child:
@@ -60,6 +62,7 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=[self.program.listener.fileno()] if self.program.listener else [],
                 preexec_fn=partial(die_with, os.getpid()),
             )
         self.started_at = time.monotonic()
@@ -170,6 +173,9 @@ class Supervisor:
 
     def _stop(self) -> None:
         self.drain.touch()
+        for child in self.children:
+            if child.program.listener:  # or callers would wait in it for a web process that never comes
+                child.program.listener.close()
         stopped_at = time.monotonic()
         for last in (False, True):
             wave = [child for child in self.children if child.program.outlives_others is last]

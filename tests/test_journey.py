@@ -87,6 +87,7 @@ def test_with_the_rollback_switch_an_execution_runs_inside_the_request(
         )
         assert studio.status(task) == "review"
         assert studio.get(f"/sessions/{answer['session_id']}")["state"] == "completed"
+        assert not (studio.home / "run" / "web_2.pid").exists()  # one process, which is the worker too
         assert "STUDIO_SYNC=1" in httpx.get(f"{studio.url}/sign-in/").text
     finally:
         studio.stop()

@@ -40,9 +40,9 @@ def database_errors(studio: Studio) -> list[str]:
 
 
 def exceptions(studio: Studio) -> list[str]:
-    """What ended in an error of the web process's own, each kind once."""
-    log = (studio.home / "logs" / "web.log").read_text(errors="replace")
-    return sorted(set(re.findall(r"^[\w.]+(?:Error|Exception|Timeout)\b.*", log, re.MULTILINE)))
+    """What ended in an error of a web process's own, each kind once."""
+    logs = [log.read_text(errors="replace") for log in (studio.home / "logs").glob("web*.log")]
+    return sorted(set(re.findall(r"^[\w.]+(?:Error|Exception|Timeout)\b.*", "\n".join(logs), re.MULTILINE)))
 
 
 def states(studio: Studio, tasks: list[int]) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -22,7 +23,7 @@ from studio.processes import started
 
 pytestmark = pytest.mark.timeout(180)
 
-NAMES = {"web", "runs", "short", "watchdog", "demo_model"}
+NAMES = {"web", "web_2", "runs", "short", "watchdog", "demo_model"}
 
 
 class Studio:
@@ -42,7 +43,8 @@ class Studio:
             for key, value in os.environ.items()
             if key not in {"DJANGO_SETTINGS_MODULE", "STUDIO_DEMO_MODEL_PORT"}
         }
-        return kept | {"STUDIO_HOME": str(self.home), "STUDIO_PORT": str(self.port), name: value}
+        mine = {"STUDIO_HOME": str(self.home), "STUDIO_PORT": str(self.port), "STUDIO_WEB_PROCESSES": "2"}
+        return kept | mine | {name: value}
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "manage.py", *arguments]
@@ -163,16 +165,33 @@ def test_it_prints_one_sign_in_link_and_ctrl_c_leaves_nothing(studio: Studio) ->
     for name in NAMES:
         assert started(studio.child(name)["pid"]) == studio.child(name)["start"]
 
+    assert studio.process
+    assert listeners(studio) == {studio.process.pid, studio.child("web")["pid"], studio.child("web_2")["pid"]}
+
     manifest = json.loads((studio.home / "static" / "staticfiles.json").read_text())
     assert "immutable" in studio.get("/static/" + manifest["paths"]["admin/css/base.css"])
 
     studio.signal(signal.SIGINT)
     assert studio.wait() == 0
-    assert studio.process
     assert studio.process.stdout
     assert studio.process.stdout.read() == ""
     assert not studio.processes()
     assert [file.name for file in (studio.home / "run").iterdir()] == ["studio.lock"]
+
+
+def listeners(studio: Studio) -> set[int]:
+    """The processes that hold the listening socket."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    [link] = [
+        f"socket:[{row[9]}]" for row in rows if (row[1], row[3]) == (f"0100007F:{studio.port:04X}", "0A")
+    ]
+    found = set()
+    for pid in studio.processes():
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if os.readlink(descriptor) == link:
+                    found.add(pid)
+    return found
 
 
 def test_a_second_start_takes_less_than_ten_seconds_and_sigterm_stops_it(studio: Studio) -> None:
@@ -227,7 +246,7 @@ def test_a_killed_supervisor_takes_everything_with_it(studio: Studio) -> None:
 
 def test_a_killed_cluster_comes_back_whole(studio: Studio) -> None:
     studio.start()
-    eventually(lambda: len(studio.processes()) >= 14)
+    eventually(lambda: len(studio.processes()) >= 15)
     before = studio.child("runs")
     os.killpg(before["pid"], signal.SIGKILL)
     assert eventually(lambda: studio.child("runs") not in ({}, before))
@@ -236,7 +255,7 @@ def test_a_killed_cluster_comes_back_whole(studio: Studio) -> None:
 
 def test_a_dead_master_or_sentinel_leaves_no_headless_workers(studio: Studio) -> None:
     studio.start()
-    eventually(lambda: len(studio.processes()) >= 14)
+    eventually(lambda: len(studio.processes()) >= 15)
     before = studio.child("runs")
     family = session(before["pid"])
     sentinel = next(pid for pid in family if parent(pid) == before["pid"])
@@ -297,19 +316,19 @@ def test_a_database_that_does_not_answer_is_told(studio: Studio, monkeypatch: py
 def test_a_process_that_does_not_start_shows_its_last_words(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(broken_daphne(studio.home.parent)))
+    monkeypatch.setenv("PYTHONPATH", str(broken_web(studio.home.parent)))
     done = studio.manage("up")
     assert done.returncode == 1
-    assert "web does not start (exit 1)" in done.stderr
-    assert "daphne is broken here" in done.stderr
+    assert re.search(r"web(_2)? does not start \(exit 1\)", done.stderr)
+    assert "web is broken here" in done.stderr
     assert not studio.processes()
 
 
-def broken_daphne(folder: Path) -> Path:
-    """A `python -m daphne` that fails, in front of the real one for that command only."""
+def broken_web(folder: Path) -> Path:
+    """A `python -m studio.web` that fails, in front of the real one for that command only."""
     package = folder / "broken"
     package.mkdir()
     (package / "sitecustomize.py").write_text(
-        "import sys\nif '-m' in sys.orig_argv and 'daphne' in sys.orig_argv:\n    sys.exit('daphne is broken here')\n"
+        "import sys\nif '-m' in sys.orig_argv and 'studio.web' in sys.orig_argv:\n    sys.exit('web is broken here')\n"
     )
     return package

@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import os
+import socket
 import sqlite3
 import sys
 from pathlib import Path
@@ -24,7 +25,9 @@ MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
 
 
 class Command(BaseCommand):
-    help = "Starts Studio: web, two clusters, the watchdog and the demo model. Ctrl-C stops them all."
+    help = (
+        "Starts Studio: web processes, two clusters, the watchdog and the demo model. Ctrl-C stops them all."
+    )
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -39,12 +42,14 @@ class Command(BaseCommand):
 
     def up(self, home: Path) -> None:
         preflight.check_home()
-        with preflight.lock(home, settings.STUDIO_URL):
-            preflight.check_port(settings.STUDIO_HOST, settings.STUDIO_PORT)
+        with (
+            preflight.lock(home, settings.STUDIO_URL),
+            preflight.listen(settings.STUDIO_HOST, settings.STUDIO_PORT) as listener,
+        ):
             self.introduce(home)
             prepare()
             connections.close_all()
-            Supervisor(home, programs(), say).run(answers, self.announce)
+            Supervisor(home, programs(listener), say).run(answers, self.announce)
 
     def introduce(self, home: Path) -> None:
         database = f"SQLite {sqlite_version()}" if sqlite_version() else connection.display_name
@@ -113,28 +118,29 @@ def sign_in_path() -> str:
 # --- the processes -------------------------------------------------------------------------------------------------
 
 
-def programs() -> list[Program]:
+def programs(listener: socket.socket) -> list[Program]:
     port = os.environ.get("STUDIO_DEMO_MODEL_PORT") or preflight.usable_port(
         "127.0.0.1", settings.STUDIO_DEMO_MODEL_PORT
     )
     environment = {"STUDIO_DEMO_MODEL_PORT": str(port), "PYTHONUNBUFFERED": "1"}
-    web = [
-        sys.executable,
-        "-m",
-        "daphne",
-        "--verbosity",
-        "0",
-        "-b",
-        settings.STUDIO_HOST,
-        "-p",
-        str(settings.STUDIO_PORT),
-    ]
     return [
-        Program("web", [*web, "studio.asgi:application"], environment),
+        *(web(name, environment, listener) for name in web_names()),
         *(cluster(name, environment) for name in (settings.LONG_JOBS, settings.SHORT_JOBS)),
         Program("watchdog", [*MANAGE, "watchdog"], environment),
         Program("demo_model", [*MANAGE, "demo_model"], environment, outlives_others=True),
     ]
+
+
+def web_names() -> list[str]:
+    """One web process where executions run inside requests; else as many as are set."""
+    count = 1 if settings.STUDIO_SYNC else settings.STUDIO_WEB_PROCESSES
+    return ["web", *(f"web_{number}" for number in range(2, count + 1))]
+
+
+def web(name: str, environment: dict[str, str], listener: socket.socket) -> Program:
+    """All web processes accept from one socket, which stays when one of them dies."""
+    command = [sys.executable, "-m", "studio.web", "--verbosity", "0", "--fd", str(listener.fileno())]
+    return Program(name, [*command, "studio.asgi:application"], environment, listener=listener)
 
 
 def cluster(name: str, environment: dict[str, str]) -> Program:
@@ -152,8 +158,8 @@ def address() -> str:
 
 
 def answers() -> bool:
-    """Whether the web process serves requests."""
-    server = http.client.HTTPConnection(loopback(), settings.STUDIO_PORT, timeout=2)
+    """Whether a web process serves requests; before, the call waits in the socket that is open already."""
+    server = http.client.HTTPConnection(loopback(), settings.STUDIO_PORT, timeout=1)
     try:
         server.request("GET", "/healthz", headers={"Host": "127.0.0.1"})
         return server.getresponse().status == 200
