@@ -24,6 +24,10 @@ class ProjectForm(forms.ModelForm):
         """The folders, none of which shows the data folder."""
         return _fitting(list[schemas.ReadableFolder], self.cleaned_data["readable_paths"] or [])
 
+    def clean_permissions(self) -> Any:
+        """Actions by class, as the API takes them."""
+        return _fitting(schemas.PermissionsIn, self.cleaned_data["permissions"] or {}, said_only=True)
+
     def clean(self) -> dict[str, Any]:
         """Look at the repository."""
         data = super().clean() or {}
@@ -37,11 +41,11 @@ class ProjectForm(forms.ModelForm):
         return data
 
 
-def _fitting(kind: Any, value: Any) -> Any:
-    """`value` as plain JSON of that kind, or what is wrong with it."""
+def _fitting(kind: Any, value: Any, *, said_only: bool = False) -> Any:
+    """`value` as plain JSON of that kind (`said_only`: without defaults), or what is wrong with it."""
     adapter = TypeAdapter(kind)
     try:
-        return adapter.dump_python(adapter.validate_python(value))
+        return adapter.dump_python(adapter.validate_python(value), exclude_unset=said_only)
     except ValidationError as wrong:
         errors = [f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in wrong.errors()]
         raise forms.ValidationError(errors) from wrong

@@ -72,6 +72,8 @@ def change_project(request: HttpRequest, project_id: int, change: schemas.Projec
     if "target_branch" in fields:
         found = repositories.inspect(project.path, fields["target_branch"])
         fields["target_branch"] = getattr(found, "target_branch", fields["target_branch"] or "main")
+    if "permissions" in fields:
+        fields["permissions"] = project.permissions | fields["permissions"]
     for name, value in fields.items():
         setattr(project, name, value)
     with transaction.atomic():

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from studio.errors import Invalid
 from studio.roles import Role
+from tasks import permissions as classes
 from tasks import repositories
 from tasks.models import Event, Membership, Project, Task
 from tasks.models.task import DESCRIPTION_LIMIT
@@ -183,9 +184,27 @@ class ProjectSettingsForm(_ProjectForm):
             "review_model": "Left empty: the same model.",
         }
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        now = self.instance.policy.permissions
+        for name, each in classes.CLASSES.items():
+            self.fields[f"permission_{name}"] = forms.ChoiceField(
+                label=each.label,
+                choices=[(action.value, action.label) for action in each.choices],
+                initial=now[name],
+                required=False,
+            )
+
+    @property
+    def permission_fields(self) -> list[forms.BoundField]:
+        """What agents may do, class by class."""
+        return [self[f"permission_{name}"] for name in classes.CLASSES]
+
     def update(self, *, by: Any) -> Project:
-        """The changed project."""
+        """The changed project. What a script leaves out of the permissions stays."""
+        said = {name: self.cleaned_data[f"permission_{name}"] for name in classes.CLASSES}
         with transaction.atomic():
+            self.instance.permissions |= {name: action for name, action in said.items() if action}
             project: Project = self.save()
             Event.objects.create(
                 name="project.updated", project=project, by=by, data={"fields": self.changed_data}

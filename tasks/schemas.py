@@ -1,7 +1,7 @@
 """What the API takes and shows of projects, tasks and what belongs to them."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from django.conf import settings
 from ninja import Field, Schema
@@ -30,6 +30,10 @@ def _readable(text: str) -> str:
     return str(folder)
 
 
+def _ask() -> Literal["ask"]:
+    return "ask"
+
+
 def _distinct(checks: "list[CheckIn]") -> "list[CheckIn]":
     if len({check.name for check in checks}) < len(checks):
         raise ValueError("Two checks have the same name.")
@@ -45,6 +49,7 @@ ModelName = Annotated[Text, StringConstraints(max_length=200)]
 Branch = Annotated[Text, StringConstraints(max_length=200)]
 Folder = Annotated[FilledText, StringConstraints(max_length=1000)]
 ReadableFolder = Annotated[Folder, AfterValidator(_readable)]
+Action = Literal["allow", "ask", "deny"]
 
 
 # --- in: a field with a `default_factory` may be left out, and then nothing is changed ------------------------------
@@ -59,6 +64,19 @@ class CheckIn(Input):
     required: bool = True
 
 
+class PermissionsIn(Input):
+    """What agents may do, by OpenCode's classes; those left out stay as they are."""
+
+    bash: Action = Field(default_factory=_ask)
+    edit: Action = Field(default_factory=_ask)
+    task: Action = Field(default_factory=_ask, description="Sub-agents.")
+    read: Action = Field(default_factory=_ask, description=".env files; others are read freely.")
+    webfetch: Action = Field(default_factory=_ask)
+    external_directory: Action = Field(default_factory=_ask)
+    doom_loop: Action = Field(default_factory=_ask, description="The same call again and again.")
+    question: Literal["ask", "deny"] = Field(default_factory=_ask)
+
+
 class PolicyIn(Input):
     """Parts of the policy; those left out stay as they are."""
 
@@ -68,6 +86,7 @@ class PolicyIn(Input):
     max_fix_rounds: Rounds = Field(default_factory=int)
     human_review: bool = Field(default_factory=bool)
     checks_required: bool = Field(default_factory=bool)
+    permissions: PermissionsIn = Field(default_factory=PermissionsIn)
 
 
 class ProjectChange(PolicyIn):
@@ -161,6 +180,7 @@ class ProjectOut(Schema):
     max_fix_rounds: int
     human_review: bool
     checks_required: bool
+    permissions: dict[str, str]
     demo: bool
     created_at: Timestamp
 
@@ -241,8 +261,9 @@ class Stopping(Schema):
 def show_project(project: Project) -> dict[str, Any]:
     """As `ProjectOut`."""
     plain = ["id", "key", "name", "path", "target_branch", "checks", "model", "review_model", "trusted"]
-    plain += ["readable_paths", "demo", *project.policy._fields]
-    return {name: getattr(project, name) for name in plain} | {"created_at": project.created_at.isoformat()}
+    plain += ["readable_paths", "demo"]
+    shown = {name: getattr(project, name) for name in plain} | project.policy._asdict()
+    return shown | {"created_at": project.created_at.isoformat()}
 
 
 def show_task(task: Task) -> dict[str, Any]:

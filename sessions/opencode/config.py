@@ -16,6 +16,18 @@ ANSWER_TIMEOUT = (
     180_000  # milliseconds that a provider may take to start its answer, or between two pieces of it
 )
 
+# What holds for the classes of tasks/permissions.py where nobody is there to be asked.
+NOBODY_ANSWERS = {
+    "bash": "allow",
+    "edit": "allow",
+    "task": "allow",
+    "read": "deny",
+    "webfetch": "allow",
+    "external_directory": "deny",
+    "doom_loop": "deny",
+    "question": "deny",
+}
+
 READING_COMMANDS = (
     "git diff*",
     "git log*",
@@ -50,16 +62,17 @@ def build(
     *,
     workspace: Path,
     data: Path,
-    allow_questions: bool = False,
+    permissions: Mapping[str, str] | None = None,
     is_trusted: bool = False,
     rules: Rules | None = None,
 ) -> Json:
     """The content of the configuration file.
 
-    `workspace` and `data` are paths as the server sees them. `rules` are more permission rules (what the project asks about, what people
-    answered): for the builder and its sub-agents, never for those that only read. `is_trusted`: the project's own configuration is
-    read too.
+    `workspace` and `data` are paths as the server sees them. `permissions` are actions by class (tasks/permissions.py); what is left out
+    is refused where else somebody would be asked. `rules` are more permission rules (what people answered), which win over them: for the
+    builder and its sub-agents, never for those that only read. `is_trusted`: the project's own configuration is read too.
     """
+    actions = {**NOBODY_ANSWERS, **(permissions or {})}
     config: Json = {
         "$schema": "https://opencode.ai/config.json",
         "autoupdate": False,
@@ -70,11 +83,13 @@ def build(
         "default_agent": BUILD_AGENT,
         "disabled_providers": ["opencode"],
         **patient(provider.config),
-        "permission": merged(everyones_rules(data), rules or {}),
+        "permission": merged(everyones_rules(data, actions), rules or {}),
         "agent": {
-            PLAN_AGENT: agent("Reads the project and writes a plan", "plan", reader_rules()),
+            PLAN_AGENT: agent(
+                "Reads the project and writes a plan", "plan", reader_rules() | questions(actions)
+            ),
             REVIEW_AGENT: agent("Reads a change and gives a verdict", "review", reader_rules()),
-            BUILD_AGENT: agent("Does a task", "build", builder_rules(allow_questions, rules or {})),
+            BUILD_AGENT: agent("Does a task", "build", builder_rules(actions, rules or {})),
         },
     }
     if provider.model:
@@ -142,14 +157,20 @@ def agent(description: str, prompt: str, permission: Rules) -> Json:
     return {"mode": "primary", "description": description, "prompt": text, "permission": permission}
 
 
-def everyones_rules(data: Path) -> Rules:
-    """What holds for every agent, sub-agents too (they get no rules of a session). No rule may end in "ask": nobody would answer."""
+def everyones_rules(data: Path, actions: Mapping[str, str]) -> Rules:
+    """What holds for every agent, sub-agents too: they skip what is asked for by rules of a session, and get no question tool.
+
+    What is allowed anyway is left out, since it would also be said to OpenCode's own sub-agents that may only read.
+    """
     kept_output = str(data / "data" / "opencode" / "tool-output" / "*")
+    secrets = actions["read"]
     return {
-        "external_directory": {"*": "deny", "/tmp/*": "allow", kept_output: "allow"},
-        "doom_loop": "deny",
+        "external_directory": {"*": actions["external_directory"], "/tmp/*": "allow", kept_output: "allow"},
+        "doom_loop": actions["doom_loop"],
         "question": "deny",
-        "read": {"*": "allow", "*.env": "deny", "*.env.*": "deny", "*.env.example": "allow"},
+        "read": {"*": "allow", "*.env": secrets, "*.env.*": secrets, "*.env.example": "allow"},
+        "websearch": actions["webfetch"],
+        **{name: actions[name] for name in ("bash", "edit", "task", "webfetch") if actions[name] != "allow"},
     }
 
 
@@ -170,10 +191,15 @@ def reader_rules() -> Rules:
     }
 
 
-def builder_rules(allow_questions: bool, more: Rules) -> Rules:
+def builder_rules(actions: Mapping[str, str], more: Rules) -> Rules:
     """The implementer: edits and runs within its workspace; what people answered before comes last and so wins."""
-    own = {"edit": "allow", "bash": "allow", "question": "allow" if allow_questions else "deny"}
-    return merged(own, more)
+    own = {name: actions[name] for name in ("edit", "bash", "task", "webfetch")}
+    return merged(own | questions(actions), more)
+
+
+def questions(actions: Mapping[str, str]) -> Rules:
+    """Whether the agent has the tool to ask with: what it asks, people answer."""
+    return {"question": "deny" if actions["question"] == "deny" else "allow"}
 
 
 def merged(rules: Rules, more: Rules) -> Rules:
@@ -181,10 +207,10 @@ def merged(rules: Rules, more: Rules) -> Rules:
     result = dict(rules)
     for name, rule in more.items():
         old = result.pop(name, {})
-        both = isinstance(old, dict) and isinstance(rule, dict)
-        result[name] = (
-            {**{key: value for key, value in old.items() if key not in rule}, **rule} if both else rule
-        )
+        if isinstance(rule, dict):
+            before = old if isinstance(old, dict) else {"*": old}
+            rule = {**{key: value for key, value in before.items() if key not in rule}, **rule}
+        result[name] = rule
     return result
 
 

@@ -9,6 +9,7 @@ from django.db.models import F
 
 from studio.errors import Forbidden
 from studio.roles import Role
+from tasks import permissions
 
 
 class Policy(NamedTuple):
@@ -20,6 +21,12 @@ class Policy(NamedTuple):
     max_fix_rounds: int
     human_review: bool
     checks_required: bool
+    permissions: dict[str, str]
+
+    def changed_by(self, parts: dict[str, Any]) -> "Policy":
+        """With a task's own parts; of the permissions, those that it names."""
+        own = permissions.complete(self.permissions, parts.get("permissions", {}))
+        return self._replace(**{**parts, "permissions": own})
 
 
 class ProjectQuerySet(models.QuerySet["Project"]):
@@ -60,6 +67,11 @@ class Project(models.Model):
     max_fix_rounds = models.PositiveSmallIntegerField(default=3, validators=[MaxValueValidator(20)])
     human_review = models.BooleanField(default=True)
     checks_required = models.BooleanField(default=True, help_text="Required checks must be green to merge.")
+    permissions = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text='What agents may do, where it is not the usual: {"bash": "allow" | "ask" | "deny", …}',
+    )
     demo = models.BooleanField(default=False, editable=False)
     last_number = models.PositiveIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -93,7 +105,8 @@ class Project(models.Model):
     @property
     def policy(self) -> Policy:
         """The project's own policy."""
-        return Policy(*(getattr(self, part) for part in Policy._fields))
+        own = Policy(*(getattr(self, part) for part in Policy._fields))
+        return own.changed_by({})
 
 
 class Membership(models.Model):

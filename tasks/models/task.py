@@ -75,7 +75,7 @@ class Task(models.Model):
     @property
     def policy(self) -> Policy:
         """The project's policy with this task's own parts."""
-        return self.project.policy._replace(**self.policies)
+        return self.project.policy.changed_by(self.policies)
 
     @property
     def current_attempt(self) -> "Attempt | None":

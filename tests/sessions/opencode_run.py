@@ -77,7 +77,7 @@ class Agent:
         *,
         rules: dict[str, Any] | None = None,
         is_trusted: bool = False,
-        allow_questions: bool = False,
+        permissions: dict[str, str] | None = None,
     ) -> None:
         self.model = DemoModel(0, pace=0)
         threading.Thread(target=self.model.serve_forever, daemon=True).start()
@@ -91,7 +91,7 @@ class Agent:
             data=data,
             rules=rules,
             is_trusted=is_trusted,
-            allow_questions=allow_questions,
+            permissions=permissions,
         )
         self.server = Server(
             workspace=self.workspace,

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.real
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     """A builder that must ask before it edits, and may ask questions."""
-    agent = Agent(tmp_path_factory.mktemp("opencode"), rules={"edit": "ask"}, allow_questions=True)
+    agent = Agent(tmp_path_factory.mktemp("opencode"), permissions={"edit": "ask", "question": "ask"})
     yield agent
     agent.close()
 
@@ -85,9 +85,9 @@ def test_an_agent_that_reads_cannot_write(agent: Agent, name: str) -> None:
     assert (states["git log -1"], states["grep -n def durations/text.py"]) == ("completed", "completed")
     assert changes(agent) == ""
     [*_, request] = agent.received("Read.")
-    assert {tool["function"]["name"] for tool in request["tools"]}.isdisjoint(
-        {"write", "edit", "task", "webfetch", "question"}
-    )
+    offered = {tool["function"]["name"] for tool in request["tools"]}
+    assert offered.isdisjoint({"write", "edit", "task", "webfetch"})
+    assert ("question" in offered) == (name == config.PLAN_AGENT)
 
 
 def test_the_model_receives_the_agents_prompt_and_the_projects_instructions(agent: Agent) -> None:
