@@ -30,7 +30,7 @@ def attempt_diff(attempt: Attempt) -> Diff:
     """Everything that the attempt changed: live from the workspace while it runs, else what would be merged. Empty before it began."""
     if not attempt.base_oid:
         return Diff(files=[], additions=0, deletions=0)
-    if attempt.lease == Lease.CLAIMED:
+    if attempt.lease in {Lease.CLAIMED, Lease.PARKED}:
         return places.workspace(attempt).diff(attempt.base_oid, timeout=DIFF_SECONDS)
     return diff(places.repository(attempt).path, attempt.base_oid, attempt.head_oid or attempt.base_oid)
 

@@ -43,6 +43,10 @@ class Drained(Exception):
     """Studio itself is stopping; the attempt goes back, to be claimed at the next start."""
 
 
+class Parked(Exception):
+    """A person's answer is waited for, without a worker."""
+
+
 @dataclass
 class Claim:
     """An attempt that this process works on, until it is released, handed back or lost."""
@@ -149,6 +153,17 @@ class Claim:
             if live is not None:
                 interrupt(self.attempt, live, Reason.STUDIO_STOPPED)
 
+    def rest(self) -> None:
+        """Nothing of it runs any more: leave it to the person whose answer it waits for, or to their stop."""
+        with self.write():
+            live = self.attempt.live_session
+            if Attempt.objects.filter(pk=self.attempt.pk).exclude(cancel_requested_at=None).exists():
+                self.finish_stop()
+            elif live is not None:
+                cut_off(live)
+                self._leave()
+                self.attempt.rest()
+
     def park(self, reason: Reason, detail: str) -> None:
         """Its processes could not be confirmed gone: nothing runs here again until a person has looked."""
         with self.write():
@@ -211,7 +226,7 @@ def take_back(attempt: Attempt, *, gone: bool, detail: str = "") -> bool:
             attempt.task.stopped(verb)
         elif live is not None and not gone:
             end_session(live, State.INTERRUPTED, Reason.NOT_CONFIRMED, detail)
-        elif live is not None and attempt.tries >= MOST_TRIES:
+        elif live is not None and attempt.tries >= MOST_TRIES and not live.awaits_answer:
             end_session(live, State.INTERRUPTED, Reason.TRIES_USED_UP, detail)
         elif live is not None:
             interrupt(attempt, live, Reason.WORKER_DIED, detail)
@@ -220,22 +235,32 @@ def take_back(attempt: Attempt, *, gone: bool, detail: str = "") -> bool:
 
 
 def interrupt(attempt: Attempt, live: Session, reason: Reason, detail: str = "") -> None:
-    """End the session as interrupted and queue the one that goes on with it."""
+    """End the session as interrupted and queue the one that goes on with it. One that waits for a person waits on."""
     if live.state == State.QUEUED:  # it had not begun: nothing is interrupted
         if attempt.offer():
             queue.ring()
+        return
+    if live.awaits_answer:  # its server is gone, and the request is not: the answer becomes a prompt
+        cut_off(live)
+        attempt.rest()
         return
     end_session(live, State.INTERRUPTED, reason, detail)
     attempt.begin(live.phase, again=True)
 
 
 def end_session(session: Session, state: State, reason: Reason, detail: str = "") -> None:
-    """End a session that was cut: what was under way in it is marked as interrupted."""
+    """End a session that was cut."""
+    cut_off(session)
+    session.end(state, reason, detail)
+
+
+def cut_off(session: Session) -> None:
+    """Mark what was under way in the session as interrupted."""
     cut = list(session.activity.filter(state__in=["pending", "running"]).order_by("seq"))
     written = Session.objects.values_list("rev", flat=True).get(pk=session.pk)
     for rev, entry in enumerate(cut, start=written + 1):
         session.activity.filter(pk=entry.pk).update(state="interrupted", rev=rev)
-    session.end(state, reason, detail, rev=written + len(cut))
+    Session.objects.filter(pk=session.pk).update(rev=written + len(cut))
 
 
 def repair() -> int:

@@ -133,25 +133,21 @@ def headline(row: Activity) -> str:
 
 
 def _content(part: PartSnapshot) -> dict[str, Any]:
-    values = {name: _clean(getattr(part, name)) for name in CONTENT}
+    values = {name: clean(getattr(part, name)) for name in CONTENT}
     values["cost"] = round(float(values["cost"] or 0), 6)
     if part.role == "user" and part.kind == Activity.Kind.MESSAGE:
         values["kind"] = Activity.Kind.PROMPT
     return values
 
 
-def _clean(value: Any) -> Any:
+def clean(value: Any, longest: int = LONGEST_TEXT) -> Any:
     """Agent output as a database takes it: PostgreSQL refuses NUL, no encoding has lone surrogates, and a text has an end."""
     if isinstance(value, str):
         value = value.replace("\x00", "\N{REPLACEMENT CHARACTER}")
         value = value.encode("utf-8", "replace").decode()
-        return (
-            value
-            if len(value) <= LONGEST_TEXT
-            else f"{value[:LONGEST_TEXT]}\n[cut at {LONGEST_TEXT} characters]"
-        )
+        return value if len(value) <= longest else f"{value[:longest]}\n[cut at {longest} characters]"
     if isinstance(value, dict):
-        return {str(_clean(name)): _clean(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_clean(each) for each in value]
+        return {str(clean(name)): clean(each, longest) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(each, longest) for each in value]
     return value

@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from sessions import landing
-from sessions.ledger import Claim, Drained, LeaseLost, Stopped, end_session, interrupt, take_back
+from sessions.ledger import Claim, Drained, LeaseLost, Parked, Stopped, end_session, interrupt, take_back
 from sessions.models import Session
 from sessions.models.session import Phase, State
 from sessions.phases import checks, implementation, planning, review
@@ -48,6 +48,10 @@ def carry(claim: Claim) -> None:
             if close(bench):
                 crash.point("drain-cleared")
                 claim.hand_back()
+        except Parked:
+            if close(bench):
+                crash.point("park-cleared")
+                claim.rest()
     except LeaseLost:
         log.warning("%s was taken over; leaving it", claim.attempt.key)
         bench.abandon()
@@ -75,7 +79,7 @@ def carry_on(bench: Bench) -> None:
 
 
 def work(bench: Bench, session: Session) -> None:
-    """Run one session; its failure is written with its reason. Raises Stopped, Drained or LeaseLost."""
+    """Run one session; its failure is written with its reason. Raises Stopped, Drained, Parked or LeaseLost."""
     try:
         with bench.claim.write():
             session.advance(State.STARTING)
@@ -86,7 +90,7 @@ def work(bench: Bench, session: Session) -> None:
             start_again(bench, session, failure)
         else:
             fail(bench, session, failure)
-    except (Stopped, Drained, LeaseLost):
+    except (Stopped, Drained, Parked, LeaseLost):
         raise
     except Refusal as refusal:
         fail(bench, session, Failed(Reason.DEFECT, refusal.message))

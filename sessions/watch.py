@@ -1,21 +1,25 @@
 """The watch over the ledger: it takes attempts back from dead owners, mends lost wake-ups and restarts a wedged cluster."""
 
+import contextlib
 import json
 import logging
 import os
 import signal
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError
+from django.utils import timezone
 
 from sessions import ledger, places
-from sessions.models import Attempt
+from sessions.models import Attempt, Request
 from sessions.models.attempt import Lease
 from sessions.workspaces.sandbox import sweep
 from studio import crash, processes, queue
+from studio.errors import Conflict
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +49,7 @@ class Watch:
             except Exception:  # one attempt that cannot be judged must not keep the others from it
                 log.exception("%s", attempt.key)
         ledger.repair()
+        expire_requests()
         self.ring_again()
 
     def why_dead(self, attempt: Attempt) -> str:
@@ -95,6 +100,16 @@ def reap(attempt: Attempt, why: str) -> None:
     crash.point("reap-killed")
     ledger.take_back(attempt, gone=worker_gone and not survivors, detail=why + left)
     crash.point("taken-back")
+
+
+def expire_requests() -> None:
+    """Refuse what nobody answered within STUDIO_EXPIRY_SECONDS, where that is set."""
+    if not settings.STUDIO_EXPIRY_SECONDS:
+        return
+    before = timezone.now() - timedelta(seconds=settings.STUDIO_EXPIRY_SECONDS)
+    for request in Request.objects.filter(state=Request.State.OPEN, opened_at__lt=before):
+        with contextlib.suppress(Conflict):  # somebody has answered just now
+            request.expire()
 
 
 def cluster_process() -> tuple[int, int]:

@@ -52,6 +52,7 @@ POINTS = {
     "stop-seen": "worker",
     "stop-cleared": "worker",  # its processes are gone, and nothing is written
     "drain-cleared": "worker",
+    "park-cleared": "worker",  # nobody has answered a request of the agent's
     "reap-begun": "watchdog",
     "reap-killed": "watchdog",
     "taken-back": "watchdog",

@@ -136,7 +136,7 @@ class Standing:
             return self._request_words(session.open_requests[0])
         heard = session.active_at or session.started_at
         if session.state == "queued":
-            return Words("Waits for a worker", "", session.created_at)
+            return Words("Waits for a worker", "", self.attempt.claimable_at or session.created_at)
         if session.state == "starting":
             return Words("The agent starts", "", session.started_at, self.hue, running=True)
         if session.state == "waiting":
@@ -149,10 +149,7 @@ class Standing:
         if request.kind == "question":
             questions = request.body.get("questions") or [{}]
             return Words("Asks", str(questions[0].get("question", "")), request.opened_at, "call", calls=True)
-        about = ", ".join(map(str, request.body.get("patterns") or [])) or str(
-            request.body.get("permission", "")
-        )
-        return Words("Asks leave", about, request.opened_at, "call", calls=True)
+        return Words("Asks leave", request.wish, request.opened_at, "call", calls=True)
 
     def _resting_words(self) -> Words:
         at = self.task.status_changed_at

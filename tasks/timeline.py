@@ -45,6 +45,13 @@ def _reviewed(data: Data) -> str:
     return f"had it reviewed: {_plain(data.get('verdict'))}, {findings}"
 
 
+def _answer(data: Data) -> str:
+    answer = data.get("answer") or {}
+    words = {"once": "allowed once", "always": "allowed for this attempt", "reject": "refused"}
+    said = words.get(str(answer.get("reply"))) or ("declined" if answer.get("reject") else "")
+    return f": {said}" if said else ""
+
+
 SENTENCES: dict[str, Callable[[Data], str]] = {
     "task.created": lambda data: "filed the task",
     "task.updated": lambda data: f"changed {', '.join(map(_plain, data.get('fields', [])))}",
@@ -57,11 +64,14 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "comment.created": lambda data: f"commented: {data.get('comment') or data.get('body', '')}",
     "session.started": lambda data: f"began {_phase(data)}",
     "session.waiting": lambda data: f"waits for a person in {_phase(data)}",
+    "session.parked": lambda data: f"stopped the agent in {_phase(data)} until the answer comes",
+    "session.resumed": lambda data: f"went on with {_phase(data)}",
     "session.ended": _ended,
     "check.ended": lambda data: f"ran the check “{data.get('check', '')}”: {_plain(data.get('state'))}",
     "review.completed": _reviewed,
     "request.opened": lambda data: "passed on a request of the agent",
-    "request.answered": lambda data: "answered the agent",
+    "request.answered": lambda data: f"answered the agent{_answer(data)}",
+    "request.withdrawn": lambda data: "closed a request that the agent gave up",
     "merge.refused": lambda data: f"could not merge: {data.get('message', '')}",
     "project.created": lambda data: "added the project",
     "project.updated": lambda data: (

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from sessions.models.session import LIVE, Phase, Session
+from sessions.models.session import LIVE, Phase, Session, State
 from sessions.reasons import Reason
 from studio import crash, queue
 from tasks.lifecycle import Status
@@ -173,6 +173,23 @@ class Attempt(models.Model):
             "pid_started": 0,
         }
         return bool(free.update(**fields))
+
+    def rest(self) -> None:
+        """No worker holds it until its live session's requests are answered: at once where they are by now."""
+        Attempt.objects.filter(pk=self.pk).update(lease=Lease.PARKED, owner="", pid=0, pid_started=0)
+        live = self.live_session
+        if live is not None and not self.wake():
+            self.task.note("session.parked", session_id=live.pk, phase=live.phase)
+
+    def wake(self) -> bool:
+        """Go on with the live session that waits without a worker, once none of its requests is open; whether it does."""
+        waiting = self.sessions.filter(state="waiting", attempt__lease=Lease.PARKED).first()
+        if waiting is None or waiting.requests.filter(state="open").exists():
+            return False
+        waiting.advance(State.QUEUED)
+        self.offer(tries=0)  # it was Studio that stopped it
+        queue.ring()
+        return True
 
     def request_stop(self, verb: str, *, by: Any) -> bool:
         """Ask the worker that has it to stop; False where none has it, and then its queued session has ended here."""

@@ -19,7 +19,8 @@ class RequestQuerySet(models.QuerySet["Request"]):
 
 
 class Request(models.Model):
-    """`body` is what OpenCode sent: the permission with its patterns and metadata, or the questions with their options.
+    """`body` is what OpenCode sent: the permission with its patterns, its metadata and the `call` that needs it (a tool and its input), or
+    the questions with their options.
 
     `answer` is `{"reply": "once" | "always" | "reject", "message"}` for a permission, `{"answers": [[label, …], …]}` or
     `{"reject": true}` for a question.
@@ -34,6 +35,10 @@ class Request(models.Model):
         ANSWERED = "answered", "Answered"
         WITHDRAWN = "withdrawn", "Withdrawn"
 
+    class Delivery(models.TextChoices):
+        REPLY = "reply", "To the call that waited"
+        PROMPT = "prompt", "As a new prompt"
+
     session = models.ForeignKey("agent_sessions.Session", on_delete=models.CASCADE, related_name="requests")
     kind = models.CharField(max_length=20, choices=Kind.choices)
     opencode_id = models.CharField(max_length=80)
@@ -45,6 +50,7 @@ class Request(models.Model):
     )
     answered_at = models.DateTimeField(null=True)
     delivered_at = models.DateTimeField(null=True, help_text="When OpenCode took the answer.")
+    delivery = models.CharField(max_length=10, choices=Delivery.choices, blank=True)
     opened_at = models.DateTimeField(auto_now_add=True)
 
     objects = RequestQuerySet.as_manager()
@@ -58,19 +64,65 @@ class Request(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} {self.opencode_id}"
 
+    @property
+    def wish(self) -> str:
+        """What the agent wants, exactly: the command, the path, the address, or the questions; a line each."""
+        if self.kind == self.Kind.QUESTION:
+            return "\n".join(str(each.get("question", "")) for each in self.body.get("questions") or [])
+        metadata = self.body.get("metadata") or {}
+        said = metadata.get("command") or metadata.get("filepath") or metadata.get("url")
+        patterns = [str(pattern) for pattern in self.body.get("patterns") or []]
+        return str(said) if said else "\n".join(patterns) or str(self.body.get("permission", ""))
+
+    @property
+    def call(self) -> str:
+        """The tool call that needs it, as `bash cat /etc/hosts`; empty where it is not known, or the wish has it."""
+        call = self.body.get("call") or {}
+        given = [value for value in (call.get("input") or {}).values() if isinstance(value, str)]
+        return f"{call['tool']} {given[0]}" if given and given[0] != self.wish else ""
+
+    @property
+    def is_of_sub_agent(self) -> bool:
+        """Whether a sub-agent asks."""
+        return self.body.get("session_id", "") not in ("", self.session.opencode_session_id)
+
     def give_answer(self, answer: dict[str, Any], *, by: Any) -> None:
-        """The first answer wins; a later one raises `Conflict`, which says who was first."""
+        """The first answer wins; a later one raises `Conflict`, which says who was first. The last one that a parked session waits for
+        lets a worker go on with it. `by` is None where nobody answered in time."""
         with transaction.atomic():
+            task = self.session.task
+            task.lock()  # as whoever parks the session does: one of the two comes first
             given = Request.objects.filter(pk=self.pk, state=self.State.OPEN).update(
                 state=self.State.ANSWERED, answer=answer, answered_by=by, answered_at=timezone.now()
             )
             if not given:
-                first = Request.objects.select_related("answered_by").get(pk=self.pk)
-                who = first.answered_by or "nobody: the run ended before"
-                raise Conflict(f"It was answered already, by {who}.", code="answered_already")
-            task = self.session.task
+                raise self._too_late()
             task.note("request.answered", by=by, session_id=self.session_id, request=self.pk, answer=answer)
+            self.session.attempt.wake()
 
-    def delivered(self) -> None:
+    def _too_late(self) -> Conflict:
+        first = Request.objects.select_related("answered_by").get(pk=self.pk)
+        if first.state == self.State.WITHDRAWN:
+            return Conflict("The agent does not wait for it any more.", code="withdrawn")
+        who = first.answered_by or "Studio, since nobody did in time"
+        return Conflict(
+            f"It was answered already, by {who}.",
+            code="answered_already",
+            answered_by=first.answered_by_id,
+            answer=first.answer,
+        )
+
+    def expire(self) -> None:
+        """Nobody has answered in time: it is refused, or declined, and the agent goes on without."""
+        permission = {"reply": "reject", "message": "Nobody answered in time."}
+        self.give_answer(permission if self.kind == self.Kind.PERMISSION else {"reject": True}, by=None)
+
+    def withdraw(self) -> None:
+        """OpenCode does not wait for it any more; an answer that came first stays. Called inside a transaction."""
+        gone = Request.objects.filter(pk=self.pk, state=self.State.OPEN).update(state=self.State.WITHDRAWN)
+        if gone:
+            self.session.task.note("request.withdrawn", session_id=self.session_id, request=self.pk)
+
+    def delivered(self, delivery: Delivery) -> None:
         """OpenCode has the answer."""
-        Request.objects.filter(pk=self.pk).update(delivered_at=timezone.now())
+        Request.objects.filter(pk=self.pk).update(delivered_at=timezone.now(), delivery=delivery)

@@ -115,8 +115,20 @@ class Session(models.Model):
 
     @property
     def goes_on(self) -> bool:
-        """Whether it resumes a session that had reached the agent, so that its prompt need only say so."""
-        return bool(self.resumes and self.resumes.prompt_ids and self.opencode_session_id)
+        """Whether the agent was reached before, by this session or the one that it resumes: its prompt need only say so."""
+        prompted = self.prompt_ids or (self.resumes and self.resumes.prompt_ids)
+        return bool(prompted and self.opencode_session_id)
+
+    @property
+    def lineage(self) -> "list[Session]":
+        """The session, the one that it resumes, the one before that, …"""
+        return [self, *(self.resumes.lineage if self.resumes else [])]
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether it waits for a person, or for the agent to hear what one has answered."""
+        unheard = Q(state="open") | Q(state="answered", delivered_at=None)
+        return self.state == State.WAITING and self.requests.filter(unheard).exists()
 
     @property
     def advice(self) -> str:
@@ -127,13 +139,13 @@ class Session(models.Model):
 
     def advance(self, state: State, **fields: Any) -> None:
         """Move on while it is live: starting, running, waiting, running again."""
-        now = timezone.now()
+        begins = "session.resumed" if self.started_at else "session.started"
         if self.started_at is None and state == State.STARTING:
-            fields["started_at"] = now
+            fields["started_at"] = timezone.now()
         if not Session.objects.filter(pk=self.pk, state__in=LIVE).update(state=state, **fields):
             raise Conflict(f"Session {self.pk} has ended.")
         self._read_back(state=state, **fields)
-        name = "session.started" if state == State.STARTING else f"session.{state}"
+        name = begins if state == State.STARTING else f"session.{state}"
         self.task.note(name, session_id=self.pk, phase=self.phase)
 
     def end(self, state: str, reason: str = "", detail: str = "", **fields: Any) -> None:

@@ -35,7 +35,7 @@ class Limits:
 
     start: nothing came after the prompt. progress: no new part or text (a tool that runs has tool_seconds). total: since the call.
     server: OpenCode refuses connections. answer: it accepts them and does not answer. A provider that fails is given up after `retries` retries, or retry_seconds of them, whichever
-    comes first. poll: how often OpenCode is asked even if no event came. Time that the agent waits for a person counts for total only.
+    comes first. poll: how often OpenCode is asked even if no event came. Time that the agent waits for a person counts for none of them.
     """
 
     start_seconds: float = 60
@@ -97,7 +97,7 @@ class Follower:
         )
         self.messages: Messages = []
         now = time.monotonic()
-        self.started_at = self.reached_at = now
+        self.started_at = self.judged_at = self.reached_at = now
         self.retrying_since: float | None = None
         self.idle_since: float | None = None
         self.poll_at = now
@@ -210,15 +210,24 @@ class Follower:
         permissions, questions = self._ask(self.client.permissions), self._ask(self.client.questions)
         if permissions is None or questions is None:
             return
+        follows = self.transcript.follows
+        if not all(follows(raw["sessionID"]) for raw in [*permissions, *questions]):
+            self._fill_gap()  # a sub-agent's whose beginning the stream has not told
         was_waiting = self.status.is_waiting
+        known = {each.id: each for each in self.status.permissions}
         self._tell(
             permissions=[
-                Permission.of(raw) for raw in permissions if self.transcript.follows(raw["sessionID"])
+                known.get(raw["id"]) or Permission.of(raw, self._call_of(raw))
+                for raw in permissions
+                if follows(raw["sessionID"])
             ],
-            questions=[Question.of(raw) for raw in questions if self.transcript.follows(raw["sessionID"])],
+            questions=[Question.of(raw) for raw in questions if follows(raw["sessionID"])],
         )
         if was_waiting or self.status.is_waiting:
             self.transcript.progress_at = time.monotonic()  # a person's time is not the agent's
+
+    def _call_of(self, raw: Json) -> Json:
+        return self.transcript.call(str((raw.get("tool") or {}).get("callID", "")))
 
     def _look_at_idle(self) -> Outcome | None:
         """OpenCode says that nothing runs: over, not begun, or between two steps (a compaction). Only success is believed at once."""
@@ -252,6 +261,9 @@ class Follower:
     def _overdue(self) -> Outcome | None:
         """The outcome of a run that has taken too long in one way or another."""
         now, limits, retry = time.monotonic(), self.limits, self.status.retry
+        if self.status.is_waiting:  # a person's time is not the agent's
+            self.started_at += now - self.judged_at
+        self.judged_at = now
         if now - self.started_at > limits.total_seconds:
             return failed(Reason.DEADLINE, f"The run took longer than {limits.total_seconds:g} s.")
         if self.status.is_waiting:

@@ -22,7 +22,8 @@ class Retry:
 class Permission:
     """The agent asks whether it may. `session_id` is the OpenCode session that asks, which may be a sub-agent's.
 
-    `permission` is bash, edit, external_directory, …; `always` are the patterns that a lasting yes would allow.
+    `permission` is bash, edit, external_directory, …; `always` are the patterns that a lasting yes would allow; `call` is the tool call that
+    needs it, `{"tool", "input"}`, empty where it is not known.
     """
 
     id: str
@@ -31,13 +32,13 @@ class Permission:
     patterns: tuple[str, ...]
     always: tuple[str, ...]
     metadata: Json = field(default_factory=dict)
+    call: Json = field(default_factory=dict)
 
     @classmethod
-    def of(cls, raw: Json) -> "Permission":
+    def of(cls, raw: Json, call: Json) -> "Permission":
         patterns, always = tuple(raw.get("patterns") or ()), tuple(raw.get("always") or ())
-        return cls(
-            raw["id"], raw["sessionID"], raw["permission"], patterns, always, raw.get("metadata") or {}
-        )
+        metadata = raw.get("metadata") or {}
+        return cls(raw["id"], raw["sessionID"], raw["permission"], patterns, always, metadata, call)
 
 
 @dataclass(frozen=True)

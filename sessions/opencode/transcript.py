@@ -74,6 +74,14 @@ class Transcript:
             for part in message["parts"]:
                 self._take_part({"part": part})
 
+    def call(self, call_id: str) -> Json:
+        """The tool call with that id as `{"tool", "input"}`; empty where none is known."""
+        found = (part for part in self._parts.values() if call_id and part.get("callID") == call_id)
+        return next(
+            ({"tool": part["tool"], "input": (part.get("state") or {}).get("input") or {}} for part in found),
+            {},
+        )
+
     def has_running_tool(self) -> bool:
         """Whether a tool runs that may take its time. A sub-agent may not: what it does shows by itself."""
         tools = (part for part in self._parts.values() if part["type"] == "tool" and part["tool"] != "task")

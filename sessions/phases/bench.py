@@ -12,20 +12,22 @@ from typing import TypeVar
 from django.conf import settings
 
 from sessions import places
-from sessions.ledger import Claim
-from sessions.models import Attempt, Session
+from sessions.ledger import Claim, Parked
+from sessions.models import Attempt, Request, Session
 from sessions.models.session import Phase, State
 from sessions.opencode import config, provider
 from sessions.opencode.client import Client, OpenCodeError, message_id, sound
 from sessions.opencode.follow import Limits, follow
-from sessions.opencode.outcome import Outcome
+from sessions.opencode.outcome import Outcome, failed
 from sessions.opencode.parts import snapshot
 from sessions.opencode.patience import patiently
 from sessions.opencode.provider import Provider, ProviderProblem, usable_model
 from sessions.opencode.pulse import ServerGone
 from sessions.opencode.server import Server, ServerProblem
 from sessions.opencode.stream import EventStream
+from sessions.phases import permissions
 from sessions.phases.desk import Desk
+from sessions.phases.prompts import unheard
 from sessions.reasons import Failed, Reason
 from sessions.recorder import Recorder
 from sessions.workspaces.git import Workspace
@@ -49,6 +51,7 @@ class Bench:
         self._workspace: Workspace | None = None
         self._server: Server | None = None
         self._provider: Provider | None = None
+        self._rules: permissions.Rules = {}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="bench")
 
     @property
@@ -99,6 +102,15 @@ class Bench:
                 raise Failed(Reason.AGENT_START, str(error)) from error
         return self._server
 
+    def _server_for(self, session: Session) -> Server:
+        """The running server with what people have allowed this session; one with other rules is stopped first. Raises Failed."""
+        rules = permissions.granted(session)
+        if self._server is not None and rules != self._rules:
+            self._server.stop()
+            self._server = None
+        self._rules = rules
+        return self.server
+
     def _new_server(self) -> Server:
         sandbox = self.workspace.sandbox
         project = self.attempt.task.project
@@ -114,7 +126,12 @@ class Bench:
             data=data,
             provider=self.provider,
             config=config.build(
-                self.provider, workspace=sandbox.workspace, data=data, is_trusted=project.trusted
+                self.provider,
+                workspace=sandbox.workspace,
+                data=data,
+                permissions=self.attempt.task.policy.permissions,
+                rules=self._rules,
+                is_trusted=project.trusted,
             ),
             launch=launch,
             is_trusted=project.trusted,
@@ -134,20 +151,22 @@ class Bench:
         return oid
 
     def converse(self, session: Session, agent: str, text: str) -> str:
-        """Send one prompt and follow it to its end, recording everything; the agent's last words. Raises Failed."""
+        """Send one prompt and follow it to its end, recording everything; the agent's last words. Raises Failed, or Parked."""
         try:
             outcome = self._converse(session, agent, text)
         except ServerGone as gone:
-            raise Failed(Reason.SERVER_DIED, str(gone)) from gone
+            outcome = failed(Reason.SERVER_DIED, str(gone))
         except OpenCodeError as error:
             died = error.kind in SERVERS_OWN or self._server is None or not self._server.alive()
-            raise Failed(Reason.SERVER_DIED if died else Reason.UNKNOWN, str(error)) from error
+            outcome = failed(Reason.SERVER_DIED if died else Reason.UNKNOWN, str(error))
+        if outcome.reason in {Reason.SERVER_DIED, Reason.ABORTED} and session.awaits_answer:
+            raise Parked  # OpenCode is gone, and the request is not
         if not outcome.is_completed:
             raise Failed(outcome.reason or Reason.UNKNOWN, outcome.detail)
         return outcome.text
 
     def _converse(self, session: Session, agent: str, text: str) -> Outcome:
-        client = self.server.client(timeout=CALL_SECONDS)
+        client = self._server_for(session).client(timeout=CALL_SECONDS)
         stream = EventStream(self.server.base_url, self.server.password, str(self.server.workspace))
         try:
             self._wait_for(stream.open)
@@ -165,8 +184,12 @@ class Bench:
             crash.point("prompt-noted")
             recorder = Recorder(self.claim, session)
             desk = Desk(self.claim, session, client)
+            answered = list(unheard(session))
             self._wait_for(lambda: client.prompt_async(conversation, prompt, agent, model, text))
             crash.point("prompt-sent")
+            with self.claim.record():
+                for request in answered:
+                    request.delivered(Request.Delivery.PROMPT)
             outcome = follow(
                 client, stream, conversation, prompt,
                 tick=partial(self._tick, desk.tick), on_change=recorder.write, on_status=desk.look, limits=limits(),

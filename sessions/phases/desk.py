@@ -4,11 +4,19 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from sessions.ledger import POLL_SECONDS, Claim
+from django.conf import settings
+
+from sessions.ledger import POLL_SECONDS, Claim, Parked
 from sessions.models import Request, Session
 from sessions.models.session import State
 from sessions.opencode.client import Client, OpenCodeError
 from sessions.opencode.status import Status
+from sessions.recorder import clean
+
+LONGEST_BODY = 100_000  # characters of one text in a request: a diff can be megabytes
+MISSING_SECONDS = 5
+REFUSED = "A person refused this. Find another way, or do without it and say so at the end."
+DECLINED = "No answer: the person declined. Decide it sensibly yourself, and say so at the end."
 
 
 class Desk:
@@ -18,14 +26,22 @@ class Desk:
         self.claim = claim
         self.session = session
         self.client = client
-        self.answered = time.monotonic()
+        self.asked: set[str] = set()  # what OpenCode waits for, by its ids
+        self.missing: dict[str, float] = {}
+        self.polled = self.heard = time.monotonic()
 
     def tick(self) -> None:
-        """The claim's tick, and every half second the answers."""
+        """The claim's tick, and every half second the answers. Raises Parked where none has come for STUDIO_PARK_SECONDS."""
         self.claim.tick()
-        if self.session.state == State.WAITING and time.monotonic() - self.answered >= POLL_SECONDS:
-            self.answered = time.monotonic()
-            self._deliver()
+        now = time.monotonic()
+        if self.session.state != State.WAITING or now - self.polled < POLL_SECONDS:
+            return
+        self.polled = now
+        self._withdraw(now)
+        if self._deliver():
+            self.heard = now
+        elif now - self.heard >= settings.STUDIO_PARK_SECONDS:
+            raise Parked
 
     def look(self, status: Status) -> None:
         """Store what changed in what the agent shows."""
@@ -42,38 +58,62 @@ class Desk:
 
     def _open(self, asked: dict[tuple[str, str], dict[str, Any]]) -> None:
         """A row for each request that is new; the session waits while one is there."""
-        known = set(self.session.requests.values_list("opencode_id", flat=True))
+        known = {request.opencode_id: request for request in self.session.requests.all()}
         fresh = {key: body for key, body in asked.items() if key[1] not in known}
-        state = State.WAITING if asked else State.RUNNING
+        self.asked = {opencode_id for _, opencode_id in asked}
+        waits = asked or any(request.state == Request.State.OPEN for request in known.values())
+        state = State.WAITING if waits else State.RUNNING
         if not fresh and state == self.session.state:
             return
         with self.claim.write():
             for (kind, opencode_id), body in fresh.items():
-                request = self.session.requests.create(kind=kind, opencode_id=opencode_id, body=body)
+                request = self.session.requests.create(
+                    kind=kind, opencode_id=opencode_id, body=clean(body, LONGEST_BODY)
+                )
                 self.session.task.note(
                     "request.opened", session_id=self.session.pk, request=request.pk, kind=kind
                 )
             if state != self.session.state:
                 self.session.advance(state)
+        if fresh:
+            self.heard = time.monotonic()
 
-    def _deliver(self) -> None:
-        waiting = self.session.requests.filter(state=Request.State.ANSWERED, delivered_at=None)
-        for request in waiting:
+    def _withdraw(self, now: float) -> None:
+        """Close what OpenCode does not wait for any more: the answer to another request took it along, or its call was given up. An
+        OpenCode that is ending shows none either, so it takes a while to believe."""
+        for request in self.session.requests.filter(state=Request.State.OPEN):
+            if request.opencode_id in self.asked:
+                self.missing.pop(request.opencode_id, None)
+            elif now - self.missing.setdefault(request.opencode_id, now) >= MISSING_SECONDS:
+                with self.claim.write():
+                    request.withdraw()
+                    if not self.asked and not self.session.requests.filter(state=Request.State.OPEN).exists():
+                        self.session.advance(State.RUNNING)
+
+    def _deliver(self) -> bool:
+        """Hand over the answers that OpenCode has not had; whether there were any."""
+        answered = list(self.session.requests.filter(state=Request.State.ANSWERED, delivered_at=None))
+        for request in answered:
             try:
                 self._reply(request)
             except OpenCodeError as error:
-                if error.status != 404:  # it is gone: the run ended, or it was answered before a crash
+                if error.kind in {"unreachable", "timeout", "server_error"}:
+                    return True  # once more in a moment; whether OpenCode is gone, its follower finds out
+                if error.kind != "not_found":  # it is gone: the run ended, or it was answered before a crash
                     raise
             with self.claim.record():
-                request.delivered()
+                request.delivered(Request.Delivery.REPLY)
+        return bool(answered)
 
     def _reply(self, request: Request) -> None:
         answer = request.answer or {}
         if request.kind == Request.Kind.PERMISSION:
-            self.client.reply_permission(
-                request.opencode_id, str(answer["reply"]), str(answer.get("message", ""))
-            )
-        elif answer.get("reject"):
-            self.client.reject_question(request.opencode_id)
+            reply = str(answer["reply"])
+            # A refusal without a word would end the run.
+            words = str(answer.get("message") or REFUSED) if reply == "reject" else ""
+            self.client.reply_permission(request.opencode_id, reply, words)
         else:
-            self.client.reply_question(request.opencode_id, answer["answers"])
+            declined = [[DECLINED]] * len(request.body.get("questions") or [])
+            self.client.reply_question(
+                request.opencode_id, declined if answer.get("reject") else answer["answers"]
+            )

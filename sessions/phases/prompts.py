@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
-from sessions.models import CheckResult, Session
+from django.db.models import QuerySet
+
+from sessions.models import CheckResult, Request, Session
 from tasks.models import Finding, Plan, Task
 
 DIFF_LIMIT = 150_000  # characters of the diff that a review is shown; the rest it reads in the workspace
@@ -90,11 +92,53 @@ def fix(session: Session) -> str:
 
 
 def resume(session: Session) -> str:
-    """Go on after an interruption, in the same conversation."""
+    """Go on after an interruption, in the same conversation, with what people have answered meanwhile."""
+    answers = [_answer(request) for request in unheard(session)]
     return _join(
         f"Phase: {session.phase}",
-        "You were interrupted and are back in the same working directory. Look at what is there already, then go on and finish.",
+        "You asked something and were stopped until a person had answered:" if answers else "",
+        *answers,
+        "You are back in the same working directory. Look at what is there already, then go on and finish."
+        if answers
+        else "You were interrupted and are back in the same working directory. Look at what is there already, then go on and finish.",
+        "Answer with the one JSON block that your instructions describe."
+        if session.phase == "review"
+        else "",
     )
+
+
+def unheard(session: Session) -> QuerySet[Request]:
+    """The answers to what it asked (or what the session asked that it resumes) that no OpenCode has had."""
+    return Request.objects.filter(
+        session__in=session.lineage, state=Request.State.ANSWERED, delivered_at=None
+    ).order_by("pk")
+
+
+def _answer(request: Request) -> str:
+    answer = request.answer or {}
+    if request.kind == Request.Kind.PERMISSION:
+        said = f"\n\n{answer['message']}" if answer.get("message") else ""
+        verdict = {
+            "once": "A person allows it: do it now, as you meant to.",
+            "always": "A person allows it, now and from now on: do it as you meant to.",
+        }.get(
+            str(answer.get("reply")),
+            "A person refuses it. Find another way, or do without it and say so at the end.",
+        )
+        what = request.body.get("permission")
+        return f"You asked leave ({what}) for:\n\n```\n{request.wish}\n```\n\n{verdict}{said}"
+    questions = request.body.get("questions") or []
+    chosen = answer.get("answers") or []
+    return "\n\n".join(
+        f"You asked: {question.get('question', '')}\n\n{_chosen(chosen, number)}"
+        for number, question in enumerate(questions)
+    )
+
+
+def _chosen(answers: list[list[str]], number: int) -> str:
+    if number >= len(answers):
+        return "A person declined to answer. Decide it sensibly yourself, and say so at the end."
+    return f"A person answers: {'; '.join(answers[number])}"
 
 
 def _join(*parts: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from sessions.ledger import Parked
 from sessions.phases.bench import Bench, workspace_failures
 from sessions.reasons import Failed
 
@@ -20,13 +21,13 @@ class Tree:
 
 @contextmanager
 def unchanged(bench: Bench) -> Iterator[Tree]:
-    """Hash the workspace before and after, and put it back where it differs, also when the phase fails."""
+    """Hash the workspace before and after, and put it back where it differs, also when the phase fails or parks."""
     found = Tree()
     with workspace_failures():
         before = bench.workspace.tree(bench.claim.tick)
     try:
         yield found
-    except Failed:
+    except (Failed, Parked):
         put_back(bench, before)
         raise
     found.touched = put_back(bench, before)

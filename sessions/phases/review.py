@@ -14,8 +14,11 @@ def run(bench: Bench, session: Session) -> None:
     """Ask for a verdict, once more where it cannot be read; after that it is inconclusive, and a person decides."""
     with workspace_failures():
         change = bench.workspace.diff(bench.attempt.base_oid, bench.claim.tick)
+    text = prompts.review(session, change.to_text())
+    if session.goes_on and prompts.unheard(session):
+        text = prompts.resume(session)
     with unchanged(bench) as tree:
-        found, note = ask(bench, session, prompts.review(session, change.to_text()))
+        found, note = ask(bench, session, text)
     if tree.touched:
         found, note = (
             None,
