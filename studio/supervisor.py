@@ -1,7 +1,6 @@
 """Keeps Studio's processes running, and takes every one of them and what they started down again."""
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from studio import processes
+from studio.keeper import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, end_all, libc, next_zombie
 
 DRAIN_SECONDS = 10.0  # jobs that see the file `drain` stop within 8
 READY_SECONDS = 90.0
@@ -23,9 +23,6 @@ FIRST_DELAY, LONGEST_DELAY = 0.5, 10.0
 DEATHS_BEFORE_READY = 3
 IMPATIENT_SECONDS = 1.0  # one Ctrl-C can arrive twice: from the terminal, and handed on by make
 LONGEST_LOG = 10 * 1024 * 1024
-
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 class StartFailed(Exception):
@@ -121,7 +118,8 @@ class Supervisor:
             self._keep_running(is_ready, announce)
             self._stop()
         finally:
-            kill_descendants(self.say)
+            if left := end_all():
+                self.say(f"These processes cannot be killed: {', '.join(map(str, left))}.")
             self._clear()
 
     def _keep_running(self, is_ready: Callable[[], bool], announce: Callable[[], None]) -> None:
@@ -215,46 +213,6 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
-def kill_descendants(say: Callable[[str], None], seconds: float = 5.0) -> None:
-    """Kill and reap all that came from this process; as subreaper it is the parent of every orphan among them."""
-    give_up_at = time.monotonic() + seconds
-    while left := descendants(os.getpid()):
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        while pid := next_zombie():
-            os.waitpid(pid, 0)
-        if time.monotonic() > give_up_at:
-            say(f"These processes cannot be killed: {', '.join(map(str, left))}.")
-            return
-        time.sleep(0.02)
-
-
-def descendants(ancestor: int) -> list[int]:
-    parents: dict[int, int] = {}
-    for pid in (int(name) for name in os.listdir("/proc") if name.isdecimal()):
-        with contextlib.suppress(OSError):
-            parents[pid] = int(_stat_fields(pid)[1])
-    found = [ancestor]
-    for pid in found:  # grows while it is walked
-        found += [child for child, parent in parents.items() if parent == pid]
-    return found[1:]
-
-
-def next_zombie() -> int:
-    """The number of a child that has died and is not reaped yet; 0 where there is none."""
-    try:
-        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return 0
-    return found.si_pid if found else 0
-
-
 def exit_words(status: int) -> str:
     code = os.waitstatus_to_exitcode(status)
     return f"exit {code}" if code >= 0 else signal.Signals(-code).name
-
-
-def _stat_fields(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat after the program's name, which may itself hold spaces and brackets."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

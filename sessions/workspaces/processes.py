@@ -4,11 +4,14 @@ import os
 import selectors
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
+
+from studio import keeper
 
 ATTEMPT_VARIABLE = "STUDIO_ATTEMPT"
 POLL_SECONDS = 0.1
@@ -50,6 +53,11 @@ class Completed:
 def giving_way(argv: Sequence[str]) -> list[str]:
     """The command at a low priority, with all that it starts: where the CPU is short, pages come before agents."""
     return ["/bin/sh", "-c", GIVE_WAY, "sh", *argv]
+
+
+def keeping(parent: int) -> list[str]:
+    """What stands before a command so that all that comes from it ends with it, and with the thread of `parent` that starts it."""
+    return [sys.executable, "-I", "-S", keeper.__file__, str(parent)]
 
 
 def capture(
@@ -215,23 +223,35 @@ def sweep(
     """SIGKILL everything that `marked` finds until nothing is left; the survivors after `timeout` seconds (none: confirmed gone).
 
     Gone means two empty looks in a row: a process can fork and end between the listing and the reading of one look.
+    A keeper is asked first: it knows of processes that nothing else leads to.
     """
-    deadline = time.monotonic() + timeout
+    started = time.monotonic()
+    deadline = started + timeout
     empty = 0
     while True:
         left = marked(marker, workspace, variable=variable)
         empty = 0 if left else empty + 1
         if empty == 2 or (left and time.monotonic() > deadline):
             return left
-        for pid in left:
-            _kill(pid)
+        asking = time.monotonic() < started + timeout / 2
+        keepers = [pid for pid in left if asking and _is_keeper(pid)]
+        for pid in keepers or left:
+            _signal(pid, signal.SIGTERM if keepers else signal.SIGKILL)
         if left:
             time.sleep(0.02)
 
 
-def _kill(pid: int) -> None:
+def _is_keeper(pid: int) -> bool:
     try:
-        os.kill(pid, signal.SIGKILL)
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return words[1:4] == [b"-I", b"-S", keeper.__file__.encode()]
+
+
+def _signal(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
         pass
 

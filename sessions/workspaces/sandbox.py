@@ -3,7 +3,6 @@
 import functools
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from typing import IO
 from django.conf import settings
 
 from sessions.workspaces import toolchains
-from sessions.workspaces.processes import ATTEMPT_VARIABLE, Completed, Tick, capture, marked, sweep
+from sessions.workspaces.processes import ATTEMPT_VARIABLE, Completed, Tick, capture, keeping, marked, sweep
 
 __all__ = ["Availability", "Completed", "Sandbox", "availability", "bwrap", "marked", "sweep"]
 
@@ -112,10 +111,9 @@ class Sandbox:
         object.__setattr__(self, "home", self.home.resolve())
 
     def command(self, argv: Sequence[str], network: bool) -> list[str]:
-        """`argv` as it is to be executed: below bubblewrap, or as it is where isolation is off (then ending with its parent)."""
+        """`argv` as it is to be executed: below bubblewrap, or where isolation is off below a keeper, which ends what it started."""
         if not self.enabled:
-            setpriv = shutil.which("setpriv", path=os.pathsep.join(toolchains.SYSTEM))
-            return [*([setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []), *argv]
+            return [*keeping(os.getpid()), *argv]
         program = bwrap()
         if program is None:
             raise RuntimeError(availability().sentence)
@@ -164,7 +162,7 @@ class Sandbox:
     ) -> subprocess.Popen[bytes]:
         """Start a command in the workspace. It dies with the *thread* that starts it: start what has to last in the main thread.
 
-        SIGKILL of the process ends all that it started, where isolation is on; `sweep(marker)` does it anywhere.
+        Its end ends all that it started: SIGTERM anywhere, SIGKILL where isolation is on. `sweep(marker)` makes sure.
         """
         self._prepare()
         return subprocess.Popen(
@@ -196,7 +194,7 @@ class Sandbox:
 
         `tick()` is called about every 0.1 s; when it raises, the whole tree is killed and the exception passes. The two output streams
         come as one, or apart with `separate`; of `max_output` bytes each the two ends are kept, or the head. `stdout` takes
-        the output into a file instead. FileNotFoundError where isolation is off and the program is missing (exit code 1 otherwise).
+        the output into a file instead. A program that is missing is exit code 1, or 127 where isolation is off.
         """
         run = uuid.uuid4().hex
         with tempfile.TemporaryFile() as source:
@@ -220,8 +218,6 @@ class Sandbox:
             head_only=head_only,
             on_output=on_output,
         )
-        if not self.enabled:
-            _signal_group(process.pid)
         return done
 
     def sweep(self, timeout: float = 5.0) -> list[int]:
@@ -229,10 +225,9 @@ class Sandbox:
         return sweep(self.marker, timeout, self.workspace)
 
     def _end(self, process: subprocess.Popen[bytes], run: str) -> None:
-        process.kill()
         if not self.enabled:
-            _signal_group(process.pid)
             sweep(run, variable=RUN_VARIABLE)
+        process.kill()
         process.wait(10)
 
     def _prepare(self) -> None:
@@ -285,10 +280,3 @@ def _places(path: Path, covered: set[Path]) -> set[Path]:
 
 def _lies_in(path: Path, folders: set[Path] | list[Path]) -> bool:
     return any(path.is_relative_to(folder) for folder in folders)
-
-
-def _signal_group(group: int) -> None:
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass

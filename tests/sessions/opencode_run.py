@@ -21,6 +21,7 @@ from sessions.opencode.provider import demo
 from sessions.opencode.server import Server
 from sessions.opencode.status import Status
 from sessions.opencode.stream import EventStream
+from sessions.workspaces.processes import keeping
 from studio.demo_model.project import files
 from studio.demo_model.server import DemoModel
 
@@ -28,10 +29,11 @@ QUICK = Limits(total_seconds=60, poll_seconds=1)
 
 
 def launch(argv: list[str], env: dict[str, str], cwd: Path) -> subprocess.Popen[bytes]:
-    """Start a server without a sandbox, in a process group of its own."""
+    """Start a server without a sandbox, in a process group of its own. It ends with the thread that starts it, or with pytest."""
     environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **env}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(argv, env=environment, cwd=cwd, start_new_session=True, **pipes)
+    command = [*keeping(os.getpid()), *argv]
+    return subprocess.Popen(command, env=environment, cwd=cwd, start_new_session=True, **pipes)
 
 
 def make_workspace(root: Path) -> Path:
