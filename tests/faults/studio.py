@@ -152,6 +152,25 @@ class Studio(running.Studio):
         until(lambda: not self.rows(live) and not self.rows(held), within, "the end of all sessions")
 
 
+def tool_runs(studio: Studio, task: int, within: float = 200) -> None:
+    """Wait until the task's agent runs a command, as its newest session shows."""
+    query = """
+        SELECT y.id FROM agent_sessions_activity y JOIN agent_sessions_session s ON s.id = y.session_id
+        JOIN agent_sessions_attempt a ON a.id = s.attempt_id
+        WHERE a.task_id = ? AND y.tool = 'bash' AND y.state = 'running' AND s.state = 'running'
+    """
+    until(lambda: studio.rows(query, task), within, "the agent's command")
+
+
+def opencode_of(studio: Studio, task: int) -> int:
+    """OpenCode itself, inside its sandbox or below its keeper; 0 while there is none."""
+    for pid in studio.agents(task):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/{pid}/exe").endswith("/opencode"):
+                return pid
+    return 0
+
+
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
     """Signal a process that has to be there."""
     assert pid > 1, "no process to kill"

@@ -1,7 +1,6 @@
 """A run ends, is killed or loses its agent: everything that it started is gone, in nine kinds of child, with the sandbox and without."""
 
 import contextlib
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ import pytest
 from tests import factories
 from tests.faults import invariants
 from tests.faults.conftest import running
-from tests.faults.studio import Studio, kill
+from tests.faults.studio import Studio, kill, opencode_of
 from tests.running import until
 
 GONE_SECONDS = 15
@@ -58,15 +57,6 @@ def alive(mark: str) -> dict[int, str]:
             elif (folder / "cmdline").read_bytes() == f"sleep\x0086400.{mark}\x00".encode():
                 found[int(folder.name)] = CLEARED
     return found
-
-
-def opencode_of(studio: Studio, task: int) -> int:
-    """OpenCode itself, inside its sandbox or below its keeper; 0 while there is none."""
-    for pid in studio.agents(task):
-        with contextlib.suppress(OSError):
-            if os.readlink(f"/proc/{pid}/exe").endswith("/opencode"):
-                return pid
-    return 0
 
 
 def begin(studio: Studio, folder: Path, key: str, mark: str, *more: str) -> int:
