@@ -1,11 +1,16 @@
-"""Attempts, sessions and what happened in them in Django admin: all shown, nothing changed by hand."""
+"""Attempts, sessions and what happened in them in Django admin: all shown, nothing changed by hand but where workspaces lie."""
 
-from django.contrib import admin
+from collections.abc import Callable
+
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from sessions import removal
 from sessions.models import Activity, Attempt, CheckResult, Request, Session
 from studio.admin import Shown
+from studio.errors import Refusal
+from studio.roles import Role
 
 OF_SESSION = "session__attempt__task"
 
@@ -18,6 +23,28 @@ class AttemptAdmin(Shown):
     search_fields = ["task__title", "=task__number", "task__project__key", "owner", "base_oid", "head_oid"]
     date_hierarchy = "created_at"
     ordering = ["-pk"]
+    actions = ["remove_workspaces", "restore_workspaces"]
+
+    @admin.action(description="Remove the workspaces (into the trash)")
+    def remove_workspaces(self, request: HttpRequest, chosen: QuerySet[Attempt]) -> None:
+        """What is refused stays, with its reason."""
+        self._do(request, chosen, removal.remove, "removed")
+
+    @admin.action(description="Restore the workspaces (from the trash)")
+    def restore_workspaces(self, request: HttpRequest, chosen: QuerySet[Attempt]) -> None:
+        """Undo removals."""
+        self._do(request, chosen, removal.restore, "restored")
+
+    def _do(
+        self, request: HttpRequest, chosen: QuerySet[Attempt], verb: Callable[..., None], word: str
+    ) -> None:
+        for attempt in chosen.select_related("task__project"):
+            try:
+                attempt.task.project.require(request.user, Role.MEMBER)
+                verb(attempt, by=request.user)
+                self.message_user(request, f"{attempt.key}: {word}.")
+            except Refusal as refusal:
+                self.message_user(request, f"{attempt.key}: {refusal.message}", messages.WARNING)
 
 
 @admin.register(Session)

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404
 from ninja import Router
 from ninja.responses import Status as Reply
 
-from sessions import landing, schemas
+from sessions import landing, removal, schemas
 from sessions.models import Activity, Attempt, Request, Session
 from sessions.models.session import LIVE, Phase, State
 from studio import crash
@@ -25,6 +25,7 @@ from tasks.schemas import RemarkIn
 
 tasks = Router(tags=["Tasks"])
 sessions = Router(tags=["Sessions"])
+attempts = Router(tags=["Attempts"])
 requests = Router(tags=["Requests"])
 
 PAGE_CHARACTERS = 4_000_000
@@ -142,6 +143,48 @@ def _attempt(task: Task) -> Attempt:
     attempt = Attempt.objects.select_related("task__project").filter(task=task, is_current=True).first()
     if attempt is None:
         raise Missing(f"{task.key} was never started, so there is no diff.", code="no_attempt")
+    return attempt
+
+
+# --- attempts -------------------------------------------------------------------------------------------------------
+
+
+@tasks.get("/{int:task_id}/attempts", response=responses({200: Page[schemas.AttemptOut]}))
+def list_attempts(request: HttpRequest, task_id: int, cursor: Cursor = 0, limit: Limit = 50) -> Any:
+    """All attempts of the task, oldest first, and where their workspaces are."""
+    rows = Attempt.objects.filter(task=find(request, task_id), pk__gt=cursor).select_related("task__project")
+    return page(rows.order_by("pk"), schemas.show_attempt, limit)
+
+
+@attempts.get("/{int:attempt_id}/loss", response=responses({200: schemas.LossOut}, 409))
+def get_loss(request: HttpRequest, attempt_id: int) -> Any:
+    """What removing the workspace would take off the disk. 409 says why it cannot be removed."""
+    found = removal.loss(_attempt_of(request, attempt_id))
+    if found is None:
+        raise Missing("No workspace was made yet.", code="no_workspace")
+    return vars(found)
+
+
+@attempts.post("/{int:attempt_id}/remove-workspace", response=responses({200: schemas.AttemptOut}, 409))
+def remove_workspace(request: HttpRequest, attempt_id: int) -> Any:
+    """Move the workspace and the conversation to the trash; what only it has is kept as `recovery_ref`. 409 says why not."""
+    attempt = _attempt_of(request, attempt_id, Role.MEMBER)
+    removal.remove(attempt, by=request.user)
+    return schemas.show_attempt(attempt)
+
+
+@attempts.post("/{int:attempt_id}/restore-workspace", response=responses({200: schemas.AttemptOut}, 409))
+def restore_workspace(request: HttpRequest, attempt_id: int) -> Any:
+    """Undo a removal, until `restorable_until`."""
+    attempt = _attempt_of(request, attempt_id, Role.MEMBER)
+    removal.restore(attempt, by=request.user)
+    return schemas.show_attempt(attempt)
+
+
+def _attempt_of(request: HttpRequest, attempt_id: int, role: Role = Role.VIEWER) -> Attempt:
+    rows = Attempt.objects.visible_to(request.user).select_related("task__project")
+    attempt = get_object_or_404(rows, pk=attempt_id)
+    attempt.task.project.require(request.user, role)
     return attempt
 
 

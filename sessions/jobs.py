@@ -1,8 +1,12 @@
 """The functions that django-q2 runs: each is only a wake-up, and safe to run twice, late or never."""
 
-from sessions import ledger
+import logging
+
+from sessions import cleanup, ledger
 from sessions import run as runs
 from sessions.watch import Watch
+
+log = logging.getLogger(__name__)
 
 
 def run() -> None:
@@ -14,3 +18,9 @@ def run() -> None:
 def reap() -> None:
     """The watchdog's round from studio/queue.py's schedule, in case no watchdog runs: owners whose process is gone, lost wake-ups."""
     Watch().round()
+
+
+def clean_up() -> None:
+    """Once a day, and after each start: old workspaces go to the trash, and what has lain there long enough is deleted."""
+    for sentence in cleanup.clean_up():
+        log.info(sentence)

@@ -1,16 +1,11 @@
 """Landing: the diff of an attempt, and its merge into the project's repository."""
 
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import F
-from django.utils import timezone
 
 from sessions import places
+from sessions.hold import held
 from sessions.ledger import Claim
 from sessions.models import Attempt
 from sessions.models.attempt import Lease
@@ -30,8 +25,9 @@ def attempt_diff(attempt: Attempt) -> Diff:
     """Everything that the attempt changed: live from the workspace while it runs, else what would be merged. Empty before it began."""
     if not attempt.base_oid:
         return Diff(files=[], additions=0, deletions=0)
-    if attempt.lease in {Lease.CLAIMED, Lease.PARKED}:
-        return places.workspace(attempt).diff(attempt.base_oid, timeout=DIFF_SECONDS)
+    workspace = places.workspace(attempt) if attempt.lease in {Lease.CLAIMED, Lease.PARKED} else None
+    if workspace is not None and workspace.exists():
+        return workspace.diff(attempt.base_oid, timeout=DIFF_SECONDS)
     return diff(places.repository(attempt).path, attempt.base_oid, attempt.head_oid or attempt.base_oid)
 
 
@@ -45,7 +41,7 @@ def merge(task: Task, *, by: Any) -> str:
     why = obstacles(attempt)
     if why:
         raise Conflict(" ".join(why), code="merge_blocked")
-    with held(attempt):
+    with held(attempt, "merge"):
         return land(attempt, by=by)
 
 
@@ -87,33 +83,3 @@ def author(user: Any) -> tuple[str, str]:
         if letter.isprintable() and letter not in "<>"
     )
     return name or STUDIO[0], user.email or f"{user.get_username()}@localhost"
-
-
-@contextmanager
-def held(attempt: Attempt) -> Iterator[None]:
-    """Hold the attempt's lease for a merge inside a request. It ends by itself: a merge takes less than a lease."""
-    owner = f"merge-{uuid.uuid4().hex[:30]}"
-    with transaction.atomic():
-        attempt.task.lock()
-        free = Attempt.objects.filter(pk=attempt.pk, lease=Lease.IDLE)
-        if not free.update(
-            lease=Lease.CLAIMED, owner=owner, fence=F("fence") + 1, claimed_at=timezone.now(), pid=0
-        ):
-            raise Conflict(
-                f"{attempt.task.key} is being worked on right now; try again in a moment.", code="busy"
-            )
-    try:
-        yield
-    finally:
-        let_go(attempt, owner)
-
-
-def let_go(attempt: Attempt, owner: str) -> None:
-    """End the hold. What a person asked for meanwhile (cancel, back to do) is done now, unless the task has landed."""
-    with transaction.atomic():
-        attempt.task.lock()
-        held = Attempt.objects.filter(pk=attempt.pk, owner=owner)
-        verb = held.values_list("stop_verb", flat=True).first()
-        held.update(lease=Lease.IDLE, owner="", cancel_requested_at=None, stop_verb="")
-        if verb and attempt.task.status == Status.REVIEW:
-            attempt.task.stopped(verb)

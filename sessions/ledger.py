@@ -73,6 +73,10 @@ class Claim:
         if now - self.polled >= POLL_SECONDS:
             self.polled = now
             self._poll()
+        self.keep_alive()
+
+    def keep_alive(self) -> None:
+        """Beat when it is due, for work that is not to be stopped half-way. Raises LeaseLost."""
         if not self.beat():
             raise LeaseLost
 
@@ -264,7 +268,10 @@ def cut_off(session: Session) -> None:
 
 
 def repair() -> int:
-    """Offer what nobody would run: an attempt that is idle with a session queued. The number of those."""
+    """Offer what nobody would run: an attempt that is idle with a session queued, or with one that says that it runs.
+
+    The number of those.
+    """
     lost = Attempt.objects.filter(lease=Lease.IDLE, sessions__state=State.QUEUED).distinct()
     mended = 0
     for attempt in lost:
@@ -273,5 +280,20 @@ def repair() -> int:
             if Attempt.objects.filter(pk=attempt.pk, lease=Lease.IDLE).exists() and attempt.live_session:
                 attempt.offer()
                 queue.ring()
+                mended += 1
+    return mended + _interrupt_ownerless()
+
+
+def _interrupt_ownerless() -> int:
+    """Sessions that say that they run though no one has their attempt, as in a database that was brought back from a backup."""
+    free, at_work = [Lease.IDLE, Lease.CLAIMABLE], [State.STARTING, State.RUNNING]
+    mended = 0
+    for attempt in Attempt.objects.filter(lease__in=free, sessions__state__in=at_work).distinct():
+        with transaction.atomic():
+            attempt.task.lock()
+            live = attempt.live_session
+            is_free = Attempt.objects.filter(pk=attempt.pk, lease__in=free).exists()
+            if is_free and live is not None and live.state in at_work:
+                interrupt(attempt, live, Reason.WORKER_DIED, "Nobody worked on it any more.")
                 mended += 1
     return mended

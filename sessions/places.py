@@ -13,13 +13,22 @@ from sessions.workspaces.sandbox import Sandbox, availability
 
 def marker(attempt: Attempt) -> str:
     """In the environment of every process of the attempt; another Studio on this machine has other marks."""
-    home = hashlib.sha256(str(settings.STUDIO_HOME).encode()).hexdigest()[:10]
-    return f"{home}-{attempt.pk}"
+    return f"{mark_of_home()}{attempt.pk}"
+
+
+def mark_of_home() -> str:
+    """How the marks of all attempts of this data folder begin."""
+    return hashlib.sha256(str(settings.STUDIO_HOME).encode()).hexdigest()[:10] + "-"
 
 
 def folder(attempt: Attempt) -> Path:
     """The attempt's folder: `workspace`, `opencode` (its data, with the agent's home), `opencode.json` and `opencode.log`."""
     return Path(settings.STUDIO_HOME) / "attempts" / f"{attempt.pk}-{attempt.key}"
+
+
+def trash() -> Path:
+    """Where removed folders lie until they are deleted for good; beside the attempts, so that a move is one rename."""
+    return Path(settings.STUDIO_HOME) / "trash"
 
 
 def opencode_data(attempt: Attempt) -> Path:

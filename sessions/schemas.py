@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 from ninja import Field, Schema
 from pydantic import StringConstraints
 
-from sessions.models import Activity, Request, Session
+from sessions import removal
+from sessions.models import Activity, Attempt, Request, Session
 from sessions.models.session import Phase, State
 from sessions.workspaces.diff import Diff
 from studio.api import Input, Text, Timestamp
@@ -40,6 +41,36 @@ class Merged(Schema):
     status: str
     oid: str
     branch: str
+
+
+class AttemptOut(Schema):
+    """`workspace` is none, here, removed (in the trash, restorable until then), purged, or elsewhere; `bytes` its size on the disk."""
+
+    id: int
+    task: int
+    number: int
+    is_current: bool
+    status: str
+    lease: str
+    branch: str
+    base_oid: str
+    head_oid: str
+    workspace: Literal["none", "here", "removed", "purged", "elsewhere"]
+    bytes: int
+    recovery_ref: str
+    restorable_until: Timestamp | None
+    created_at: Timestamp
+    ended_at: Timestamp | None
+
+
+class LossOut(Schema):
+    """What a workspace has and the target branch has not. `is_kept`: the project's repository has all of it, under refs/studio/."""
+
+    changed: list[str]
+    untracked: list[str]
+    commits: int
+    left_out: list[str]
+    is_kept: bool
 
 
 class FileOut(Schema):
@@ -162,6 +193,21 @@ def show_session(session: Session) -> dict[str, Any]:
             "cost": float(session.cost),
         }
     )
+
+
+def show_attempt(attempt: Attempt) -> dict[str, Any]:
+    """As `AttemptOut`; load its task and project with it."""
+    plain = ["id", "number", "is_current", "status", "lease", "branch", "base_oid", "head_oid"]
+    there = removal.folder(attempt)
+    return {name: getattr(attempt, name) for name in plain} | {
+        "task": attempt.task_id,
+        "workspace": there.state,
+        "bytes": there.bytes,
+        "recovery_ref": attempt.recovery_ref if attempt.trash else "",
+        "restorable_until": there.until and there.until.isoformat(),
+        "created_at": attempt.created_at.isoformat(),
+        "ended_at": attempt.ended_at and attempt.ended_at.isoformat(),
+    }
 
 
 def show_activity(entry: Activity) -> dict[str, Any]:

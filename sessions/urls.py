@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from sessions import live, views
+from sessions import attempts, live, views
 
 app_name = "sessions"
 
@@ -13,6 +13,9 @@ urlpatterns = [
     path("tasks/<int:pk>/gate/", views.gate, name="gate"),
     path("tasks/<int:pk>/checks/", views.checks, name="checks"),
     path("tasks/<int:pk>/merge/", views.merge, name="merge"),
+    path("tasks/<int:pk>/attempts/", attempts.attempts, name="attempts"),
+    path("attempts/<int:pk>/remove-workspace/", attempts.remove_workspace, name="remove-workspace"),
+    path("attempts/<int:pk>/restore-workspace/", attempts.restore_workspace, name="restore-workspace"),
     path("requests/<int:pk>/answer/", views.answer, name="answer"),
     path("sessions/<int:pk>/head/", views.head, name="head"),
     path("sessions/<int:pk>/earlier/", views.earlier, name="earlier"),

@@ -114,7 +114,11 @@ def expire_requests() -> None:
 
 def cluster_process() -> tuple[int, int]:
     """Pid and start time of the long cluster's master, as its supervisor wrote them; zeros where nobody did."""
-    file = Path(settings.STUDIO_HOME) / "run" / f"{settings.LONG_JOBS}.pid"
+    return written_process(Path(settings.STUDIO_HOME) / "run" / f"{settings.LONG_JOBS}.pid")
+
+
+def written_process(file: Path) -> tuple[int, int]:
+    """Pid and start time in a pid file; zeros where it cannot be read."""
     try:
         found = json.loads(file.read_text())
         return int(found["pid"]), int(found["start"])

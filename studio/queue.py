@@ -8,6 +8,7 @@ from django_q.tasks import async_task
 
 RUN = "sessions.jobs.run"
 REAP = "sessions.jobs.reap"
+CLEAN_UP = "sessions.jobs.clean_up"
 
 
 def ring() -> None:
@@ -25,13 +26,23 @@ def ring() -> None:
 
 
 def keep_schedules() -> None:
-    """Have the short cluster look after the ledger once a minute, for when no watchdog does."""
+    """Have the short cluster look after the ledger once a minute, for when no watchdog does, and clean up once a day, first now."""
     Schedule.objects.update_or_create(
         name="reap",
         defaults={
             "func": REAP,
             "schedule_type": Schedule.MINUTES,
             "minutes": 1,
+            "repeats": -1,
+            "cluster": settings.SHORT_JOBS,
+        },
+    )
+    Schedule.objects.update_or_create(
+        name="clean-up",
+        defaults={
+            "func": CLEAN_UP,
+            "schedule_type": Schedule.DAILY,
+            "next_run": timezone.now(),
             "repeats": -1,
             "cluster": settings.SHORT_JOBS,
         },

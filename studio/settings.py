@@ -55,6 +55,8 @@ STUDIO_DEMO_MODEL_PORT = int(env_number("STUDIO_DEMO_MODEL_PORT", 8041))
 STUDIO_OPENCODE_CONFIG = os.environ.get("STUDIO_OPENCODE_CONFIG", "")
 STUDIO_DEBUG = env_bool("STUDIO_DEBUG")
 STUDIO_FAULTS = env_bool("STUDIO_FAULTS")  # for tests: studio/crash.py
+STUDIO_TRASH_DAYS = int(env_number("STUDIO_TRASH_DAYS", 14))
+STUDIO_CLEANUP_DAYS = int(env_number("STUDIO_CLEANUP_DAYS", 30))
 DATABASE_URL = os.environ.get("DATABASE_URL", "")
 REDIS_URL = os.environ.get("REDIS_URL", "")
 

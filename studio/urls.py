@@ -15,6 +15,7 @@ from studio.api import api, mount, unknown
 api.add_router("/projects", tasks.api.projects)
 api.add_router("/tasks", tasks.api.tasks)
 api.add_router("/tasks", sessions.api.tasks)
+api.add_router("/attempts", sessions.api.attempts)
 api.add_router("/sessions", sessions.api.sessions)
 api.add_router("/requests", sessions.api.requests)
 

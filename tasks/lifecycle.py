@@ -64,6 +64,11 @@ def sources(by: str, target: Status) -> list[Status]:
     return [move.source for move in MOVES if move.by == by and move.target == target]
 
 
+def allows(by: str, source: str) -> bool:
+    """Whether `by` leads anywhere from that state."""
+    return any(move.by == by and move.source == source for move in MOVES)
+
+
 class Column(NamedTuple):
     """One column of the board: its name, its hue in the design and the states it shows."""
 

@@ -52,6 +52,11 @@ def _answer(data: Data) -> str:
     return f": {said}" if said else ""
 
 
+def _removed(data: Data) -> str:
+    kept = f", keeping its work as {data['recovery_ref']}" if data.get("recovery_ref") else ""
+    return f"removed the workspace of attempt {data.get('attempt')}{kept}"
+
+
 SENTENCES: dict[str, Callable[[Data], str]] = {
     "task.created": lambda data: "filed the task",
     "task.updated": lambda data: f"changed {', '.join(map(_plain, data.get('fields', [])))}",
@@ -72,6 +77,9 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "request.opened": lambda data: "passed on a request of the agent",
     "request.answered": lambda data: f"answered the agent{_answer(data)}",
     "request.withdrawn": lambda data: "closed a request that the agent gave up",
+    "workspace.removed": _removed,
+    "workspace.restored": lambda data: f"restored the workspace of attempt {data.get('attempt')}",
+    "workspace.purged": lambda data: f"deleted the workspace of attempt {data.get('attempt')} for good",
     "merge.refused": lambda data: f"could not merge: {data.get('message', '')}",
     "project.created": lambda data: "added the project",
     "project.updated": lambda data: (

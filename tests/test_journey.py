@@ -248,7 +248,10 @@ def test_a_provider_that_fails_ends_the_session_with_its_reason(
     session = studio.get(f"/sessions/{answer['session_id']}")
     assert (session["state"], session["reason"]) == ("failed", reason)
     assert studio.status(task) == "planning"
-    assert studio.api("POST", f"/tasks/{task}/cancel").status_code in (200, 202)  # its worker may be still there
+    assert studio.api("POST", f"/tasks/{task}/cancel").status_code in (
+        200,
+        202,
+    )  # its worker may be still there
     until(lambda: studio.status(task) == "cancelled", 20, "the cancellation")
 
 

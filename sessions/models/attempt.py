@@ -32,6 +32,14 @@ class Lease(models.TextChoices):
 
 
 class AttemptQuerySet(models.QuerySet["Attempt"]):
+    def visible_to(self, user: Any) -> "AttemptQuerySet":
+        """The attempts of the projects that the person may see."""
+        if user.is_superuser:
+            return self
+        return (
+            self.filter(task__project__memberships__user_id=user.pk) if user.is_authenticated else self.none()
+        )
+
     def claimable(self, runner: str) -> "AttemptQuerySet":
         """What a worker of that runner could take now, the longest waiting first."""
         return self.filter(lease=Lease.CLAIMABLE, runner__in=["", runner]).order_by("claimable_at", "pk")
@@ -80,6 +88,17 @@ class Attempt(models.Model):
     )
     cancel_requested_at = models.DateTimeField(null=True)
     stop_verb = models.CharField(max_length=20, blank=True, help_text="cancel or back-to-todo, once stopped.")
+
+    trash = models.CharField(max_length=120, blank=True, help_text="Its folder in the trash, once removed.")
+    removed_at = models.DateTimeField(null=True)
+    recovery_ref = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="Where the project's repository keeps what was only in the workspace.",
+    )
+    purged_at = models.DateTimeField(
+        null=True, help_text="When its workspace and its conversations so far were deleted for good."
+    )
 
     objects = AttemptQuerySet.as_manager()
     if TYPE_CHECKING:
@@ -155,11 +174,13 @@ class Attempt(models.Model):
     def _conversation(self, phase: str, last: Session | None) -> str:
         """The OpenCode conversation to go on in; empty for a new one. Reviews start afresh, so that none judges itself."""
         if last is not None:
-            return "" if last.reason in POISONED else last.opencode_session_id
+            lost = last.reason in POISONED or (self.purged_at and last.created_at < self.purged_at)
+            return "" if lost else last.opencode_session_id
         kin = {Phase.PLANNING: [Phase.PLANNING], Phase.FIX: [Phase.IMPLEMENTATION, Phase.FIX]}.get(
             Phase(phase), []
         )
-        earlier = self.sessions.filter(phase__in=kin).exclude(opencode_session_id="").order_by("-pk").first()
+        spoken = self.sessions.filter(phase__in=kin, created_at__gte=self.purged_at or self.created_at)
+        earlier = spoken.exclude(opencode_session_id="").order_by("-pk").first()
         return earlier.opencode_session_id if earlier else ""
 
     def offer(self, **fields: Any) -> bool:
@@ -205,6 +226,26 @@ class Attempt(models.Model):
             self.task.note("task.stopping", by=by, verb=verb)
         return True
 
+    def workspace_removed(self, trash: str, recovery_ref: str, *, by: Any) -> None:
+        """Its folder goes to the trash under that name."""
+        self._keep(trash=trash, recovery_ref=recovery_ref, removed_at=timezone.now())
+        self.task.note("workspace.removed", by=by, attempt=self.number, recovery_ref=recovery_ref)
+
+    def workspace_restored(self, *, by: Any) -> None:
+        """Its folder is where it was."""
+        self._keep(trash="", removed_at=None)
+        self.task.note("workspace.restored", by=by, attempt=self.number)
+
+    def workspace_purged(self) -> None:
+        """Its folder is deleted for good, and with it OpenCode's conversations."""
+        self._keep(trash="", purged_at=timezone.now())
+        self.task.note("workspace.purged", attempt=self.number)
+
+    def _keep(self, **fields: Any) -> None:
+        Attempt.objects.filter(pk=self.pk).update(**fields)
+        for name, value in fields.items():
+            setattr(self, name, value)
+
     def reset_rounds(self) -> None:
         """A person asked for changes: the fix rounds count from there."""
         Attempt.objects.filter(pk=self.pk).update(rounds=0)
@@ -217,6 +258,4 @@ class Attempt(models.Model):
 
     def record(self, **oids: str) -> None:
         """Keep `base_oid` or `head_oid`."""
-        Attempt.objects.filter(pk=self.pk).update(**oids)
-        for name, oid in oids.items():
-            setattr(self, name, oid)
+        self._keep(**oids)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from django.conf import settings
 
-from sessions import places
+from sessions import places, removal
 from sessions.ledger import Claim, Parked
 from sessions.models import Attempt, Request, Session
 from sessions.models.session import Phase, State
@@ -64,8 +64,10 @@ class Bench:
         """The attempt's workspace. Raises Failed."""
         if self._workspace is None:
             with workspace_failures():
-                made = places.workspace(self.attempt)
-                base = made.create(self.attempt.task.project.target_branch, self.claim.tick)
+                removal.bring_back(self.claim, self.claim.tick)
+                made, known = places.workspace(self.attempt), self.attempt
+                target = known.task.project.target_branch
+                base = made.create(target, self.claim.tick, base=known.base_oid, head=known.head_oid)
             crash.point("workspace-made")
             if not self.attempt.base_oid:
                 with self.claim.record():

@@ -3,7 +3,6 @@
 Whatever reads or writes the workspace runs inside its sandbox; the source's git sees only object ids and a pack that it checks.
 """
 
-import hashlib
 import re
 import shutil
 import tempfile
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from sessions.workspaces import snapshot
 from sessions.workspaces.diff import Diff, compare, diff
+from sessions.workspaces.loss import Loss, measure
 from sessions.workspaces.plumbing import (
     GitError,
     SourceGit,
@@ -85,19 +85,29 @@ class Workspace:
         """The commit that the attempt started from; empty before `create`."""
         return resolve(self._source(), self._ref("base"))
 
-    def create(self, target_branch: str, tick: Tick | None = None) -> str:
+    def create(
+        self,
+        target_branch: str,
+        tick: Tick | None = None,
+        *,
+        base: str = "",
+        head: str = "",
+        recovery: str = "",
+    ) -> str:
         """Make the clone at the tip of a branch and return that commit. Called again it finishes what a crash left, or does nothing.
 
-        The base is pinned in the source first: what is amended and pruned there later stays whole here. There is no remote.
+        The base is pinned in the source first: what is amended and pruned there later stays whole here. There is no remote. An
+        attempt that has worked before names its `base` and the `head` that it exported last, where the clone goes on, or a ref from
+        `keep`, whose state the clone gets.
         """
-        base = self._pin(target_branch)
+        base = self._pin(target_branch, base)
         if self.exists():
             return base
         self.path.parent.mkdir(parents=True, exist_ok=True)
         half_made = self.path.with_name(self.path.name + ".new")
-        _remove(half_made)
+        discard(half_made)
         half_made.mkdir()
-        self._fill(half_made, base, target_branch, tick)
+        self._fill(half_made, base, target_branch, tick, self._found(head) or base, self._found(recovery))
         half_made.rename(self.path)
         return base
 
@@ -150,18 +160,23 @@ class Workspace:
         found.left_out = left_out
         return found
 
-    def remove(self, tick: Tick | None = None) -> str:
-        """Delete the workspace. Work in it that the source does not have is kept there first, as a ref under
-        refs/studio/recovery/<key>-, which is returned (empty when there was none); `restore` brings it back into a new workspace.
+    def loss(self, target_branch: str, tick: Tick | None = None, *, timeout: float = 600) -> Loss:
+        """What is here and not on the target branch; Conflict where that cannot be read."""
+        git = self._git(tick, timeout)
+        base = self._found(self._ref("base"))
+        return measure(git, self._source(), base, target_branch, self._is_safe(git))
 
-        Fails closed: Conflict (workspace_broken) and nothing is deleted when its state cannot be read.
+    def keep(self, tick: Tick | None = None) -> str:
+        """Keep the work that the source does not have there, and return its ref under refs/studio/recovery/<key>-; empty when the
+        source has everything. `create` makes a workspace of it again.
+
+        Fails closed: Conflict (workspace_broken) where the state cannot be read.
         """
         if not self.exists():
             return ""
         git = self._git(tick)
-        ref = "" if self._is_safe(git) else self._keep(git, tick)
-        _remove(self.path)
-        return ref
+        self._found(self._ref("base"))
+        return "" if self._is_safe(git) else self._keep(git, tick)
 
     def _git(self, tick: Tick | None = None, timeout: float = 600) -> WorkspaceGit:
         if not self.exists():
@@ -174,25 +189,44 @@ class Workspace:
     def _ref(self, kind: str) -> str:
         return f"refs/studio/{kind}/{self.key}"
 
-    def _pin(self, target_branch: str) -> str:
+    def _pin(self, target_branch: str, base: str) -> str:
         source = self._source()
-        if pinned := resolve(source, self._ref("base")):
+        pinned = resolve(source, self._ref("base"))
+        if pinned and (self.exists() or pinned == base):
             return pinned
-        tip = target_tip(source, target_branch)
+        if not base:  # it has never worked: what bears its key is of a Studio whose data is gone
+            self._set_aside(source)
+        tip = self._found(base) or target_tip(source, target_branch)
         source("update-ref", self._ref("base"), tip)
         return tip
 
-    def _fill(self, folder: Path, base: str, target_branch: str, tick: Tick | None) -> None:
+    def _set_aside(self, source: SourceGit) -> None:
+        if earlier := resolve(source, self._ref("attempts")):
+            source("update-ref", self._recovery(earlier), earlier)
+            source("update-ref", "-d", self._ref("attempts"), earlier)
+
+    def _found(self, name: str) -> str:
+        """The commit of a ref or id that the source has to have, if one is named."""
+        found = resolve(self._source(), name) if name else ""
+        if name and not found:
+            raise GitError(f"{name} of {self.key} is not in {self.source} any more.", code="work_missing")
+        return found
+
+    def _recovery(self, oid: str) -> str:
+        return f"{self._ref('recovery')}-{time.strftime('%Y%m%d', time.gmtime())}-{oid[:8]}"
+
+    def _fill(
+        self, folder: Path, base: str, target_branch: str, tick: Tick | None, start: str, kept: str
+    ) -> None:
         """What `git clone --shared` does, but all of it inside the sandbox, and without anything that points back to the source.
 
         Of its refs only those whose commits the pinned base holds are taken over, so that none can break.
         """
+        source = self._source()
         stores = (
-            SourceGit(self.source)("rev-parse", "--path-format=absolute", "--git-path", "objects")
-            .decode()
-            .removesuffix("\n")
+            source("rev-parse", "--path-format=absolute", "--git-path", "objects").decode().removesuffix("\n")
         )
-        object_format = SourceGit(self.source)("rev-parse", "--show-object-format").decode().strip()
+        object_format = source("rev-parse", "--show-object-format").decode().strip()
         git = WorkspaceGit(replace(self.sandbox, workspace=folder), tick=tick)
         git(
             "init",
@@ -203,13 +237,15 @@ class Workspace:
         )
         (folder / ".git/objects/info").mkdir(exist_ok=True)
         (folder / ".git/objects/info/alternates").write_text(f"{Path(stores).resolve()}\n")
-        refs = {f"refs/heads/{self.branch}": base, f"refs/heads/{target_branch}": base, **self._tags(base)}
+        refs = {f"refs/heads/{target_branch}": base, f"refs/heads/{self.branch}": start, **self._tags(base)}
         git(
             "update-ref",
             "--stdin",
             input="".join(f"create {ref} {oid}\n" for ref, oid in refs.items()).encode(),
         )
-        git("reset", "--quiet", "--hard", base)
+        git("reset", "--quiet", "--hard", start)
+        if kept:
+            snapshot.put_back(git, kept)
 
     def _tags(self, base: str) -> dict[str, str]:
         """The tags below the base, as plain ones: versions are often told from them."""
@@ -262,20 +298,19 @@ class Workspace:
         )
 
     def _keep(self, git: WorkspaceGit, tick: Tick | None) -> str:
-        tree, left_out = snapshot.files(git)
+        _, left_out = snapshot.files(git)
         if left_out:
             raise Conflict(
-                f"The workspace {self.path} holds repositories of its own ({', '.join(left_out[:5])}). Move them away, then remove it.",
+                f"The workspace {self.path} holds repositories of its own ({', '.join(left_out[:5])}), which cannot be kept. Move them away first.",
                 code="workspace_nested",
             )
         kept = snapshot.take(git, self.base(), with_branches=True)
-        name = hashlib.sha256(f"{kept}{tree}".encode()).hexdigest()[:8]
-        ref = f"{self._ref('recovery')}-{time.strftime('%Y%m%d', time.gmtime())}-{name}"
+        ref = self._recovery(kept)
         self._bring(kept, ref, tick)
         return ref
 
 
-def _remove(folder: Path) -> None:
+def discard(folder: Path) -> None:
     """Delete a folder of Studio's, never through a link, also where the agent took the rights on its folders away."""
     if folder.is_symlink():
         raise broken(folder)

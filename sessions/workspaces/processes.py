@@ -217,6 +217,17 @@ def marked(marker: str, workspace: Path | None = None, *, variable: str = ATTEMP
     return sorted(found - _lineage())
 
 
+def carriers(prefix: str, *, variable: str = ATTEMPT_VARIABLE) -> dict[str, list[int]]:
+    """The marks that begin like this, with the processes that carry each; never this process or one above it."""
+    start = f"{variable}={prefix}".encode()
+    found: dict[str, list[int]] = {}
+    for pid in sorted(set(_pids()) - _lineage()):
+        for entry in _environment(pid):
+            if entry.startswith(start):
+                found.setdefault(entry.partition(b"=")[2].decode(errors="replace"), []).append(pid)
+    return found
+
+
 def sweep(
     marker: str, timeout: float = 5.0, workspace: Path | None = None, *, variable: str = ATTEMPT_VARIABLE
 ) -> list[int]:

@@ -15,7 +15,7 @@ class EventQuerySet(models.QuerySet["Event"]):
 
 
 class Event(models.Model):
-    """`id` is the global order. Names are `task.…`, `session.…`, `request.…`, `plan.…`, `comment.…`, `project.…`."""
+    """`id` is the global order. Names are `task.…`, `session.…`, `request.…`, `plan.…`, `comment.…`, `workspace.…`, `project.…`."""
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=60)

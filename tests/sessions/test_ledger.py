@@ -10,7 +10,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from sessions import landing, ledger, watch
+from sessions import ledger, watch
+from sessions.hold import held
 from sessions.models import Attempt, Session
 from sessions.models.attempt import Lease
 from studio import processes
@@ -307,7 +308,7 @@ def test_a_cancel_asked_for_while_the_watch_decides_is_not_lost(started: Task, a
 def test_a_cancel_during_a_merge_that_is_refused_is_carried_out(project: Any, alice: Any) -> None:
     task = factories.make_task(project, status="review")
     attempt = factories.make_attempt(task)
-    with landing.held(attempt):
+    with held(attempt, "merge"):
         assert not task.cancel(by=alice)
     task.refresh_from_db()
     attempt.refresh_from_db()
@@ -317,7 +318,7 @@ def test_a_cancel_during_a_merge_that_is_refused_is_carried_out(project: Any, al
 def test_a_cancel_during_a_merge_that_lands_leaves_the_task_done(project: Any, alice: Any) -> None:
     task = factories.make_task(project, status="review")
     attempt = factories.make_attempt(task)
-    with landing.held(attempt):
+    with held(attempt, "merge"):
         task.cancel(by=alice)
         task.merged("0" * 40, by=alice)
     task.refresh_from_db()

@@ -5,11 +5,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from sessions.workspaces.git import Workspace, diff, inspect, isolation
+from sessions.workspaces.git import Workspace, diff, discard, inspect, isolation
+from sessions.workspaces.loss import Loss
 from sessions.workspaces.plumbing import GitError
 from sessions.workspaces.sandbox import availability
 from studio.errors import Conflict, Invalid
@@ -162,7 +164,7 @@ def test_a_git_folder_replaced_by_a_link_to_the_source_lands_no_commit_there(
     for call in (
         workspace.tree,
         workspace.diff,
-        workspace.remove,
+        workspace.keep,
         lambda: workspace.commit("x"),
         lambda: workspace.restore("0" * 40),
     ):
@@ -250,7 +252,8 @@ def test_nothing_planted_in_a_workspace_runs_outside(
     oid = workspace.commit("work")
     workspace.export(oid)
     workspace.restore(state)
-    workspace.remove()
+    workspace.loss("main")
+    workspace.keep()
     assert not canary.exists()
     assert git(source, "cat-file", "-t", oid) == "commit"
 
@@ -286,7 +289,7 @@ def test_a_repository_inside_the_workspace_is_left_out_and_named(workspace: Work
     workspace.commit("work")
     assert "inner" not in git(workspace.path, "ls-tree", "--name-only", "HEAD")
     with pytest.raises(Conflict):
-        workspace.remove()
+        workspace.keep()
 
 
 # --- state, commit, export ----------------------------------------------------------------------------------------------------
@@ -417,18 +420,22 @@ def test_a_damaged_object_does_not_get_into_the_source(workspace: Workspace, sou
         workspace.export("--output=/tmp/x")
 
 
-# --- removing -----------------------------------------------------------------------------------------------------------
+# --- what would be lost, and keeping it -----------------------------------------------------------------------------------
 
 
-def test_removing_what_was_exported_leaves_no_recovery(workspace: Workspace, source: Path) -> None:
+def test_what_was_exported_needs_no_recovery(workspace: Workspace, source: Path) -> None:
+    assert workspace.loss("main") == Loss([], [], 0, [], is_kept=True)
     (workspace.path / "new.txt").write_text("new\n")
-    workspace.export(workspace.commit("work"))
-    assert workspace.remove() == ""
-    assert not workspace.exists()
-    assert workspace.remove() == ""
+    oid = workspace.commit("work")
+    assert workspace.loss("main") == Loss([], [], 1, [], is_kept=False)
+    workspace.export(oid)
+    assert workspace.loss("main") == Loss([], [], 1, [], is_kept=True)
+    assert workspace.keep() == ""
+    git(source, "merge", "--quiet", "studio/DEMO-1-1")
+    assert workspace.loss("main") == Loss([], [], 0, [], is_kept=True)
 
 
-def test_removing_keeps_dirty_and_unmerged_work_and_it_can_be_brought_back(
+def test_dirty_and_unmerged_work_is_named_and_kept_and_can_be_brought_back(
     workspace: Workspace, source: Path
 ) -> None:
     agent(
@@ -436,25 +443,56 @@ def test_removing_keeps_dirty_and_unmerged_work_and_it_can_be_brought_back(
         "git switch -qc side; echo side > side.txt; git add .; git commit -qm side; git switch -q studio/DEMO-1-1",
     )
     agent(
-        workspace, "echo dirty > a.txt; echo new > new.txt; mkdir locked; echo x > locked/x; chmod 500 locked"
+        workspace,
+        "echo dirty > a.txt; git update-index --assume-unchanged a.txt; echo new > new.txt; mkdir locked; echo x > locked/x; chmod 500 locked",
     )
     side = agent(workspace, "git rev-parse side")
-    ref = workspace.remove()
+    assert workspace.loss("main") == Loss(["a.txt"], ["locked/x", "new.txt"], 1, [], is_kept=False)
+    ref = workspace.keep()
     assert ref.startswith("refs/studio/recovery/DEMO-1-1-")
-    assert not workspace.exists()
-    kept = git(source, "rev-parse", ref)
     assert git(source, "show", f"{ref}:new.txt") == "new"
     assert side in git(source, "rev-list", ref).split()
-    workspace.create("main")
-    workspace.restore(kept)
+    discard(workspace.path)
+    assert not workspace.exists()
+    workspace.create("main", base=workspace.base(), recovery=ref)
     assert (workspace.path / "a.txt").read_text() == "dirty\n"
     assert (workspace.path / "locked/x").exists()
 
 
-def test_what_cannot_be_read_is_not_removed(workspace: Workspace) -> None:
+def test_a_workspace_made_anew_goes_on_from_what_was_exported(workspace: Workspace, source: Path) -> None:
+    base = workspace.base()
+    (workspace.path / "new.txt").write_text("new\n")
+    oid = workspace.commit("work")
+    workspace.export(oid)
+    discard(workspace.path)
+    assert workspace.create("main", base=base, head=oid) == base
+    assert (workspace.path / "new.txt").read_text() == "new\n"
+    assert git(workspace.path, "status", "--porcelain") == ""
+
+
+def test_work_under_its_key_from_an_earlier_studio_is_set_aside(workspace: Workspace, source: Path) -> None:
+    (workspace.path / "new.txt").write_text("new\n")
+    oid = workspace.commit("work")
+    workspace.export(oid)
+    discard(workspace.path)
+    (source / "a.txt").write_text("later\n")
+    git(source, "commit", "--quiet", "--all", "--message", "Later")
+    assert workspace.create("main") == git(source, "rev-parse", "main")
+    assert not (workspace.path / "new.txt").exists()
+    assert git(source, "for-each-ref", "--format=%(objectname)", "refs/studio/recovery") == oid
+    (workspace.path / "other.txt").write_text("other\n")
+    workspace.export(workspace.commit("other"))
+    assert git(source, "rev-parse", "studio/DEMO-1-1") == oid
+
+
+def test_what_cannot_be_read_is_not_given_up(workspace: Workspace, source: Path) -> None:
+    git(source, "update-ref", "-d", "refs/studio/base/DEMO-1-1")
+    with pytest.raises(Conflict, match="not in"):
+        workspace.keep()
     agent(workspace, "rm -rf .git/objects; echo precious > new.txt")
-    with pytest.raises(Conflict):
-        workspace.remove()
+    for look in (workspace.keep, partial(workspace.loss, "main")):
+        with pytest.raises(Conflict):
+            look()
     assert (workspace.path / "new.txt").read_text() == "precious\n"
 
 
