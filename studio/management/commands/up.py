@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import io
 import os
 import socket
 import sqlite3
@@ -15,7 +16,10 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection, connections
+from django.db.migrations.exceptions import InconsistentMigrationHistory
+from django.db.migrations.loader import MigrationLoader
 from django.urls import reverse
+from django.utils import timezone
 
 from studio import preflight, queue
 from studio.models import SignInLink
@@ -35,6 +39,8 @@ class Command(BaseCommand):
             self.up(settings.STUDIO_HOME)
         except (preflight.Missing, StartFailed) as reason:
             sys.exit(str(reason))
+        except InconsistentMigrationHistory as broken:
+            sys.exit(f"The database is half migrated, and only a backup helps: {broken}")
         except DatabaseError as error:
             sys.exit(f"The database cannot be used: {str(error).strip()}")
         except KeyboardInterrupt:
@@ -47,7 +53,9 @@ class Command(BaseCommand):
             preflight.listen(settings.STUDIO_HOST, settings.STUDIO_PORT) as listener,
         ):
             self.introduce(home)
+            refuse_newer_database()
             prepare()
+            set_right(home)
             connections.close_all()
             Supervisor(home, programs(listener), say).run(answers, self.announce)
 
@@ -75,12 +83,35 @@ def sqlite_version() -> str:
 # --- the data folder -----------------------------------------------------------------------------------------------
 
 
+def refuse_newer_database() -> None:
+    """An older Studio would read and write a newer one's rows wrongly."""
+    loader = MigrationLoader(connection)
+    unknown = loader.applied_migrations.keys() - loader.disk_migrations.keys()
+    newer = sorted(f"{app}.{name}" for app, name in unknown if app in loader.migrated_apps)
+    if newer:
+        raise preflight.Missing(
+            f"The database was migrated by a newer Studio ({', '.join(newer)}): start that one, or restore a backup from before."
+        )
+
+
 def prepare() -> None:
     call_command("migrate", interactive=False, verbosity=0)
     queue.keep_schedules()
     collect_static()
     if not get_user_model()._default_manager.exists():
         begin()
+
+
+def set_right(home: Path) -> None:
+    """Say what an earlier Studio left behind and what became of it, in the terminal and in logs/start.log."""
+    report = io.StringIO()
+    call_command("reconcile", stdout=report)
+    for sentence in report.getvalue().splitlines():
+        say(sentence)
+    if report.getvalue():
+        (home / "logs").mkdir(mode=0o700, exist_ok=True)
+        with (home / "logs" / "start.log").open("a") as log:
+            log.write(f"{timezone.now():%Y-%m-%d %H:%M:%S} UTC\n{report.getvalue()}")
 
 
 def begin() -> None:
