@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
@@ -21,7 +21,7 @@ from sessions.models import Attempt, Session
 from sessions.models.attempt import Lease
 from sessions.models.session import State
 from sessions.reasons import Reason
-from studio import crash, processes, queue
+from studio import crash, database, disk, processes, queue
 from tasks.models import Task
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,10 @@ class Parked(Exception):
     """A person's answer is waited for, without a worker."""
 
 
+class DiskFull(Exception):
+    """There is no room left: the attempt goes back, and is claimed when there is."""
+
+
 @dataclass
 class Claim:
     """An attempt that this process works on, until it is released, handed back or lost."""
@@ -56,6 +60,7 @@ class Claim:
     fence: int
     beaten: float = field(default_factory=time.monotonic)
     polled: float = 0.0
+    away_since: float = 0.0  # when the database could first not be used, by the monotonic clock
 
     @property
     def held(self) -> "QuerySet[Attempt]":
@@ -67,26 +72,43 @@ class Claim:
     def tick(self) -> None:
         """Beat and look for a reason to stop, each when due. Call it from every wait, five times a second.
 
-        Raises LeaseLost, Stopped or Drained.
+        Raises LeaseLost, Stopped, Drained or DiskFull. While the database cannot be used the agent goes on, for
+        STUDIO_DATABASE_SECONDS.
         """
         now = time.monotonic()
-        if now - self.polled >= POLL_SECONDS:
-            self.polled = now
-            self._poll()
+        with self._while_the_database_is_away():
+            if now - self.polled >= POLL_SECONDS:
+                self.polled = now
+                self._poll()
         self.keep_alive()
 
     def keep_alive(self) -> None:
         """Beat when it is due, for work that is not to be stopped half-way. Raises LeaseLost."""
-        if not self.beat():
-            raise LeaseLost
+        with self._while_the_database_is_away():
+            if not self.beat():
+                raise LeaseLost
+            self.away_since = 0.0
+
+    @contextmanager
+    def _while_the_database_is_away(self) -> Iterator[None]:
+        """Go on for STUDIO_DATABASE_SECONDS."""
+        try:
+            yield
+        except database.AWAY:
+            now = time.monotonic()
+            self.away_since = self.away_since or now
+            if connection.in_atomic_block or now - self.away_since > settings.STUDIO_DATABASE_SECONDS:
+                raise
+            connection.close()
 
     def beat(self) -> bool:
         """Say that the owner lives, when due; False where it owns the attempt no more."""
         now = time.monotonic()
         if now - self.beaten < settings.STUDIO_BEAT_SECONDS:
             return True
+        owns = bool(self.held.update(beat=F("beat") + 1))
         self.beaten = now
-        return bool(self.held.update(beat=F("beat") + 1))
+        return owns
 
     def _poll(self) -> None:
         row = self.held.values_list("cancel_requested_at", flat=True)
@@ -97,22 +119,25 @@ class Claim:
             raise Stopped
         if DRAIN_FILE.exists():
             raise Drained
+        if disk.is_full(self.attempt.task.project.path):
+            raise DiskFull
 
     @contextmanager
     def write(self) -> Iterator[None]:
         """A transaction in which this claim is known to hold. It locks the task, then the attempt, as people's verbs do."""
-        with transaction.atomic():
-            self.attempt.task.lock()
-            self._hold()
+        with database.lasting_transaction(self._hold_with_task):
             self.attempt.refresh_from_db(fields=["status", "phase", "rounds", "base_oid", "head_oid"])
             yield
 
     @contextmanager
     def record(self) -> Iterator[None]:
         """Like `write`, for entries of the session alone: it leaves the task to people."""
-        with transaction.atomic():
-            self._hold()
+        with database.lasting_transaction(self._hold):
             yield
+
+    def _hold_with_task(self) -> None:
+        self.attempt.task.lock()
+        self._hold()
 
     def _hold(self) -> None:
         if not self.held.update(claimed_at=F("claimed_at")):
@@ -149,13 +174,13 @@ class Claim:
             self._leave()
             self.attempt.task.stopped(verb)
 
-    def hand_back(self) -> None:
-        """Studio stops: the session is interrupted and the next start goes on with it; the try does not count."""
+    def hand_back(self, reason: Reason = Reason.STUDIO_STOPPED) -> None:
+        """Studio stops, or has no room: the session is interrupted, whoever claims next goes on with it; the try does not count."""
         with self.write():
             live = self.attempt.live_session
             self._leave(tries=0)
             if live is not None:
-                interrupt(self.attempt, live, Reason.STUDIO_STOPPED)
+                interrupt(self.attempt, live, reason)
 
     def rest(self) -> None:
         """Nothing of it runs any more: leave it to the person whose answer it waits for, or to their stop."""
@@ -207,7 +232,7 @@ def claim(runner: str = "") -> Claim | None:
     return None
 
 
-def take_back(attempt: Attempt, *, gone: bool, detail: str = "") -> bool:
+def take_back(attempt: Attempt, *, gone: bool, detail: str = "", reason: Reason = Reason.WORKER_DIED) -> bool:
     """Take an attempt from an owner who is dead, its processes having been killed; `gone` says whether that is confirmed.
 
     The session is `interrupted` and goes on in a new one, up to MOST_TRIES claims without any activity; False where the
@@ -233,7 +258,7 @@ def take_back(attempt: Attempt, *, gone: bool, detail: str = "") -> bool:
         elif live is not None and attempt.tries >= MOST_TRIES and not live.awaits_answer:
             end_session(live, State.INTERRUPTED, Reason.TRIES_USED_UP, detail)
         elif live is not None:
-            interrupt(attempt, live, Reason.WORKER_DIED, detail)
+            interrupt(attempt, live, reason, detail)
     log.warning("took %s back from a dead owner: %s", attempt.key, detail)
     return True
 

@@ -9,6 +9,8 @@ class Reason(models.TextChoices):
     WORKER_DIED = "worker_died", "The process that ran it died"
     TRIES_USED_UP = "tries_used_up", "It was interrupted again and again"
     NOT_CONFIRMED = "not_confirmed", "Its processes could not be confirmed gone"
+    DISK_FULL = "disk_full", "The disk is full"
+    DATABASE = "database", "The database could not be used"
     WORKSPACE = "workspace", "The workspace could not be made"
     SANDBOX = "sandbox", "The sandbox cannot be had on this machine"
     AGENT_START = "agent_start", "OpenCode did not start"
@@ -41,6 +43,8 @@ ADVICE: dict[Reason, str] = {
     Reason.WORKER_DIED: "It goes on by itself, in the same workspace and conversation.",
     Reason.TRIES_USED_UP: "See the log of the machine for what kills it, then retry.",
     Reason.NOT_CONFIRMED: "End the processes that are left by hand, then retry.",
+    Reason.DISK_FULL: "Make room on the disk. It goes on by itself then, or by Retry: workspace and conversation are kept.",
+    Reason.DATABASE: "It goes on by itself, in the same workspace and conversation.",
     Reason.WORKSPACE: "Set the repository right as the message says, then retry.",
     Reason.SANDBOX: "Allow user namespaces on this machine, or set STUDIO_SANDBOX=off knowing what that means.",
     Reason.AGENT_START: "Retry; if it stays, the agent's log says why.",

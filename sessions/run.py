@@ -4,17 +4,28 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 from django.utils import timezone
 
 from sessions import landing
-from sessions.ledger import Claim, Drained, LeaseLost, Parked, Stopped, end_session, interrupt, take_back
+from sessions.ledger import (
+    Claim,
+    DiskFull,
+    Drained,
+    LeaseLost,
+    Parked,
+    Stopped,
+    end_session,
+    interrupt,
+    take_back,
+)
 from sessions.models import Session
 from sessions.models.session import Phase, State
 from sessions.phases import checks, implementation, planning, review
 from sessions.phases.bench import Bench
 from sessions.reasons import Failed, Reason
-from studio import crash
+from studio import crash, database, disk
 from studio.errors import Refusal
 
 log = logging.getLogger(__name__)
@@ -52,6 +63,15 @@ def carry(claim: Claim) -> None:
             if close(bench):
                 crash.point("park-cleared")
                 claim.rest()
+        except DiskFull:
+            if close(bench):
+                database.outlast(partial(claim.hand_back, Reason.DISK_FULL))
+        except database.AWAY as error:
+            log.exception("%s is given back", claim.attempt.key)
+            gone = not bench.close()
+            reason = Reason.DISK_FULL if disk.says_full(str(error)) else Reason.DATABASE
+            give_back = partial(take_back, claim.attempt, gone=gone, detail=str(error), reason=reason)
+            database.outlast(give_back)
     except LeaseLost:
         log.warning("%s was taken over; leaving it", claim.attempt.key)
         bench.abandon()
@@ -79,18 +99,19 @@ def carry_on(bench: Bench) -> None:
 
 
 def work(bench: Bench, session: Session) -> None:
-    """Run one session; its failure is written with its reason. Raises Stopped, Drained, Parked or LeaseLost."""
+    """Run one session; its failure is written with its reason. Raises Stopped, Drained, Parked, DiskFull or LeaseLost."""
     try:
         with bench.claim.write():
             session.advance(State.STARTING)
         crash.point("session-starting")
         PHASES[session.phase](bench, session)
     except Failed as failure:
+        failure = for_want_of_space(bench, failure)
         if failure.reason == Reason.SERVER_DIED:
             start_again(bench, session, failure)
         else:
             fail(bench, session, failure)
-    except (Stopped, Drained, Parked, LeaseLost):
+    except (Stopped, Drained, Parked, DiskFull, LeaseLost, *database.AWAY):
         raise
     except Refusal as refusal:
         fail(bench, session, Failed(Reason.DEFECT, refusal.message))
@@ -102,6 +123,7 @@ def work(bench: Bench, session: Session) -> None:
 def fail(bench: Bench, session: Session, failure: Failed) -> None:
     """End the session as failed; the task stays where it is, and the card says why."""
     log.warning("session %s of %s failed: %s", session.pk, bench.attempt.key, failure)
+    failure = for_want_of_space(bench, failure)
     crash.point("failure-named")
     with bench.claim.write():
         end_session(session, State.FAILED, failure.reason, failure.detail)
@@ -123,6 +145,16 @@ def start_again(bench: Bench, session: Session, failure: Failed) -> None:
     while time.monotonic() < again_at:
         bench.claim.tick()
         time.sleep(0.2)
+
+
+def for_want_of_space(bench: Bench, failure: Failed) -> Failed:
+    """The same failure, named by its cause where the disk is full. Raises DiskFull where it goes on by itself with more room."""
+    path = bench.attempt.task.project.path
+    if not disk.is_full(path) and not disk.says_full(failure.detail):
+        return failure
+    if disk.shortage(path):
+        raise DiskFull
+    return Failed(Reason.DISK_FULL, failure.detail)
 
 
 def close(bench: Bench) -> bool:

@@ -11,14 +11,14 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from sessions import ledger, places
 from sessions.models import Attempt, Request
 from sessions.models.attempt import Lease
 from sessions.workspaces.sandbox import sweep
-from studio import crash, processes, queue
+from studio import crash, disk, processes, queue
 from studio.errors import Conflict
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ class Watch:
         """Look once at everything; called every STUDIO_REAP_SECONDS."""
         if settings.STUDIO_SYNC:
             return  # executions run inside requests, and what rings here would run here
+        self.allow_for_outage()
         held = Attempt.objects.filter(lease=Lease.CLAIMED, runner__in=["", settings.STUDIO_RUNNER])
         for attempt in held.select_related("task__project"):
             try:
@@ -51,6 +52,19 @@ class Watch:
         ledger.repair()
         expire_requests()
         self.ring_again()
+
+    def allow_for_outage(self) -> None:
+        """While the database cannot be written no owner can beat: that time does not count. Raises DatabaseError."""
+        asked = time.monotonic()
+        try:
+            with transaction.atomic():  # on SQLite it begins by waiting for the right to write
+                lost = time.monotonic() - asked
+        except DatabaseError:
+            self.seen.clear()
+            raise
+        if disk.is_full():
+            self.seen.clear()
+        self.seen = {pk: (fence, beat, since + lost) for pk, (fence, beat, since) in self.seen.items()}
 
     def why_dead(self, attempt: Attempt) -> str:
         """Why the owner counts as dead, empty while it does not: its process is gone, or its beat has stood still for a lease."""

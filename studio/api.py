@@ -14,7 +14,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import NON_FIELD_ERRORS, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as FormError
 from django.core.signals import got_request_exception
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.urls import URLPattern, URLResolver
@@ -26,6 +26,7 @@ from ninja.security import HttpBearer, SessionAuth
 from ninja.utils import check_csrf
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
+from studio import database
 from studio.errors import Forbidden, Refusal
 from studio.health import VERSION
 from studio.models import ApiToken
@@ -267,10 +268,12 @@ def _http_error(request: HttpRequest, problem: HttpError) -> HttpResponse:
 
 
 @api.exception_handler(OperationalError)
-def _busy(request: HttpRequest, problem: OperationalError) -> HttpResponse:
-    """The database could not be had in time; nothing was done, and a repeat may well succeed."""
+@api.exception_handler(InterfaceError)
+def unavailable(request: HttpRequest, problem: Exception) -> HttpResponse:
+    """The database could not be had in time, or its disk is full; nothing was done."""
     logger.warning("%s %s: %s", request.method, request.path, problem)
-    reply = refuse(503, "busy", "The database is too busy or cannot be reached. Try again in a moment.")
+    told = database.refusal(problem)
+    reply = refuse(told.status, told.code, told.message)
     reply["Retry-After"] = "2"
     return reply
 

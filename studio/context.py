@@ -6,8 +6,13 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-# Banner name to whether it stands on the page now. The app of the sessions adds its own; each is asked for every page.
-banners: dict[str, Callable[[], bool]] = {"sync_mode": lambda: bool(settings.STUDIO_SYNC)}
+from studio import disk
+
+# Banner name to what it says or whether it stands on the page now. The app of the sessions adds its own; each is asked for every page.
+banners: dict[str, Callable[[], Any]] = {
+    "sync_mode": lambda: bool(settings.STUDIO_SYNC),
+    "disk_short": disk.shortage,
+}
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:

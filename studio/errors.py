@@ -29,6 +29,13 @@ class Conflict(Refusal):
     code = "conflict"
 
 
+class Unavailable(Refusal):
+    """Studio cannot do it just now, and nothing was done: HTTP 503."""
+
+    status = 503
+    code = "busy"
+
+
 class Invalid(Refusal):
     """The input is wrong: HTTP 422 with `fields`."""
 

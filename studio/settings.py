@@ -53,6 +53,7 @@ STUDIO_SYNC = env_bool("STUDIO_SYNC")
 STUDIO_WEB_PROCESSES = max(1, int(env_number("STUDIO_WEB_PROCESSES", min(2, len(os.sched_getaffinity(0))))))
 STUDIO_DEMO_MODEL_PORT = int(env_number("STUDIO_DEMO_MODEL_PORT", 8041))
 STUDIO_OPENCODE_CONFIG = os.environ.get("STUDIO_OPENCODE_CONFIG", "")
+STUDIO_DISK_FLOOR = env_number("STUDIO_DISK_FLOOR", 1024)  # megabytes; 0 looks at no disk
 STUDIO_DEBUG = env_bool("STUDIO_DEBUG")
 STUDIO_FAULTS = env_bool("STUDIO_FAULTS")  # for tests: studio/crash.py
 STUDIO_TRASH_DAYS = int(env_number("STUDIO_TRASH_DAYS", 14))
@@ -70,6 +71,7 @@ STUDIO_RETRY_SECONDS = env_number("STUDIO_RETRY_SECONDS", 180)
 STUDIO_SESSION_SECONDS = env_number("STUDIO_SESSION_SECONDS", 4 * 3600)
 STUDIO_PARK_SECONDS = env_number("STUDIO_PARK_SECONDS", 300)
 STUDIO_EXPIRY_SECONDS = env_number("STUDIO_EXPIRY_SECONDS", 0)
+STUDIO_DATABASE_SECONDS = env_number("STUDIO_DATABASE_SECONDS", 300)
 
 
 def secret_key() -> str:

@@ -27,6 +27,7 @@ people = [
 task_pages = [*tasks.urls.urlpatterns, path("tasks/<int:pk>/", sessions.views.activity, name="detail")]
 
 handler400 = views.bad_request
+handler500 = views.server_error
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),

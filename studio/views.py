@@ -1,16 +1,20 @@
 """Signing in and out, and what is shown when something goes wrong."""
 
+import sys
+
 from django.conf import settings
 from django.contrib.auth import login, logout
 from django.contrib.auth.forms import AuthenticationForm
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
+from studio import api, database
 from studio.models import SignInLink
 
 BACKEND = settings.AUTHENTICATION_BACKENDS[0]
@@ -66,3 +70,18 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if isinstance(exception, RequestDataTooBig):
         return render(request, "413.html", status=413)
     return render(request, "400.html", status=400)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500, or 503 (507) while the database cannot be used. Rendered without the request: its person is in that database."""
+    problem = sys.exc_info()[1]
+    if not isinstance(problem, database.AWAY):
+        return HttpResponse(render_to_string("500.html"), status=500)
+    if request.path.startswith("/api/"):
+        return api.unavailable(request, problem)
+    refusal = database.refusal(problem)
+    template = "studio/_refusal.html" if request.headers.get("HX-Request") else "503.html"
+    headers = {"Retry-After": "2", "HX-Retarget": "#toasts", "HX-Reswap": "beforeend"}
+    return HttpResponse(
+        render_to_string(template, {"refusal": refusal}), status=refusal.status, headers=headers
+    )

@@ -9,6 +9,7 @@ from django.db.models import Max, Prefetch, QuerySet, prefetch_related_objects
 from django.urls import reverse
 from django.utils.functional import cached_property
 
+from studio import disk
 from tasks.lifecycle import Status
 from tasks.models import Event, Finding, Task
 
@@ -136,7 +137,10 @@ class Standing:
             return self._request_words(session.open_requests[0])
         heard = session.active_at or session.started_at
         if session.state == "queued":
-            return Words("Waits for a worker", "", self.attempt.claimable_at or session.created_at)
+            since = self.attempt.claimable_at or session.created_at
+            if lack := disk.shortage(self.task.project.path):
+                return Words("Waits for disk space", lack.sentence, since)
+            return Words("Waits for a worker", "", since)
         if session.state == "starting":
             return Words("The agent starts", "", session.started_at, self.hue, running=True)
         if session.state == "waiting":

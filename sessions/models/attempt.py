@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from sessions.models.session import LIVE, Phase, Session, State
 from sessions.reasons import Reason
-from studio import crash, queue
+from studio import crash, disk, queue
 from tasks.lifecycle import Status
 from tasks.models import Task
 
@@ -41,8 +41,13 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         )
 
     def claimable(self, runner: str) -> "AttemptQuerySet":
-        """What a worker of that runner could take now, the longest waiting first."""
-        return self.filter(lease=Lease.CLAIMABLE, runner__in=["", runner]).order_by("claimable_at", "pk")
+        """What a worker of that runner could take now, the longest waiting first: nothing where the disk has no room for it."""
+        waiting = self.filter(lease=Lease.CLAIMABLE, runner__in=["", runner])
+        if disk.shortage():
+            return waiting.none()
+        paths = waiting.values_list("task__project__path", flat=True).distinct()
+        full = [path for path in paths if disk.shortage(path)]
+        return waiting.exclude(task__project__path__in=full).order_by("claimable_at", "pk")
 
     def start(self, task: Task, number: int, phase: str, *, by: Any) -> Session:
         """Queue the first session of a new attempt. In a transaction that holds the task's row; it spares what `begin` has to ask."""

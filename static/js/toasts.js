@@ -11,4 +11,4 @@ const failed = () => {
 const byPerson = (event) => ["click", "submit"].includes(event.detail.requestConfig?.triggeringEvent?.type);
 
 document.addEventListener("htmx:sendError", (event) => byPerson(event) && failed());
-document.addEventListener("htmx:responseError", (event) => byPerson(event) && event.detail.xhr.status >= 500 && failed());
+document.addEventListener("htmx:responseError", (event) => byPerson(event) && event.detail.xhr.status >= 500 && ![503, 507].includes(event.detail.xhr.status) && failed());

@@ -8,7 +8,7 @@ from django.db import models, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from studio import crash
+from studio import crash, disk
 from studio.errors import Conflict
 from tasks import lifecycle
 from tasks.lifecycle import Status
@@ -122,9 +122,10 @@ class Task(models.Model):
     def execute(self, *, by: Any = None) -> "Session":
         """Start what the state calls for: the first phase of a task to do, or the phase again that ended without result.
 
-        Never skips a human gate. Raises `Conflict` (with `session_id` where one is running).
+        Never skips a human gate. Raises `Conflict` (with `session_id` where one is running), or `NoSpace`.
         """
         self._refuse_while_running(self.current_attempt)  # without the lock: most repeats need no more
+        disk.require(self.project.path)
         with transaction.atomic():
             self.lock()
             attempt = self.current_attempt
@@ -141,6 +142,7 @@ class Task(models.Model):
     def retry(self, *, by: Any = None) -> "Session":
         """Run the phase again whose last session failed or was interrupted, in the same workspace and conversation."""
         self._refuse_while_running(self.current_attempt)
+        disk.require(self.project.path)
         with transaction.atomic():
             self.lock()
             attempt = self.current_attempt
@@ -309,6 +311,7 @@ class Task(models.Model):
         self.note("task.status_changed", by=by, **{"from": before, "to": target, "verb": by_verb, **data})
 
     def _begin(self, phase: str, *, by: Any, **inputs: Any) -> "Session":
+        disk.require(self.project.path)
         attempt = self.current_attempt
         assert attempt is not None  # the states that lead here have one
         return attempt.begin(phase, by=by, **inputs)
