@@ -29,7 +29,14 @@ def readyz(request: HttpRequest) -> JsonResponse:
         return _not_ready("The database cannot be reached.")
     if missing:
         return _not_ready(f"{missing} migrations are missing: run manage.py migrate.")
-    return JsonResponse({"status": "ready", "version": VERSION})
+    return JsonResponse({"status": "ready", "version": VERSION, "database": database_version()})
+
+
+def database_version() -> str:
+    """`SQLite 3.53.4`, as it is linked here: versions before 3.51.3 can corrupt a database. The name alone for others."""
+    if connection.vendor != "sqlite":
+        return str(connection.display_name)
+    return f"{connection.display_name} {connection.Database.sqlite_version}"
 
 
 def _missing_migrations() -> int:

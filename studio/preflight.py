@@ -21,6 +21,9 @@ from typing import TextIO
 OLDEST_GIT = (2, 38)
 OLDEST_SQLITE = (3, 51, 3)
 BACKLOG = 512  # connections that wait while no web process runs
+NETWORKED = re.compile(
+    r"nfs\d?|cifs|smb\d?|smbfs|afs|9p|ceph|lustre|beegfs|gpfs|ncpfs|fuse\.(sshfs|glusterfs|s3fs|rclone|ceph|davfs\d?)"
+)
 
 
 class Missing(Exception):
@@ -80,6 +83,7 @@ def check_home() -> None:
         raise Missing(f"STUDIO_PORT must be a port number from 1 to 65535, not {port!r}.")
     home = data_folder()
     check_outside_repository(home)
+    check_local(home)
     check_writable(home)
 
 
@@ -99,6 +103,30 @@ def check_outside_repository(home: Path) -> None:
                 f"The data folder {home} lies inside the repository {folder}: "
                 "set STUDIO_HOME to a folder that is in no repository."
             )
+
+
+def check_local(home: Path, mounts: str = "/proc/self/mountinfo") -> None:
+    """SQLite's WAL needs memory that its processes share, and locks that hold: over a network it corrupts."""
+    kind = file_system(home, mounts)
+    if not os.environ.get("DATABASE_URL") and NETWORKED.fullmatch(kind):
+        raise Missing(
+            f"The data folder {home} lies on a network file system ({kind}), where SQLite corrupts its database: "
+            "set STUDIO_HOME to a local disk, or DATABASE_URL to a PostgreSQL."
+        )
+
+
+def file_system(folder: Path, mounts: str) -> str:
+    """The type of the file system that holds the folder, as in mount(8); empty where nobody can tell."""
+    try:
+        lines = Path(mounts).read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    found = ("", "")  # of the longest mount point above the folder, the last one mounted there
+    for line in lines:
+        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), line.split()[4])
+        if folder.is_relative_to(point) and len(point) >= len(found[0]):
+            found = (point, line.partition(" - ")[2].split()[0])
+    return found[1]
 
 
 def check_writable(home: Path) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,7 +23,8 @@ STEADY_SECONDS = 30.0  # a process that lived this long starts again without del
 FIRST_DELAY, LONGEST_DELAY = 0.5, 10.0
 DEATHS_BEFORE_READY = 3
 IMPATIENT_SECONDS = 1.0  # one Ctrl-C can arrive twice: from the terminal, and handed on by make
-LONGEST_LOG = 10 * 1024 * 1024
+LONGEST_LOG = 10 * 1024 * 1024  # bytes; as many again are kept of what went before
+LOG_SECONDS = 10.0
 
 
 class StartFailed(Exception):
@@ -86,16 +88,28 @@ class Child:
         lines = self.log.read_text(errors="replace")[-4000:].strip().splitlines()
         return "\n".join(f"    {line}" for line in lines[-8:])
 
+    def bound_log(self) -> None:
+        """Set a long log aside and empty it in place: its writers hold it open, for appending. On a full disk it is emptied only."""
+        with contextlib.suppress(OSError):
+            if self.log.stat().st_size <= LONGEST_LOG:
+                return
+            with contextlib.suppress(OSError):
+                shutil.copyfile(self.log, self.log.with_suffix(".log.1"))
+            os.truncate(self.log, 0)
+
     def _open_log(self) -> IO[bytes]:
-        if self.log.exists() and self.log.stat().st_size > LONGEST_LOG:
-            self.log.replace(self.log.with_suffix(".log.1"))
-        return self.log.open("ab")
+        self.bound_log()
+        try:
+            return self.log.open("ab")
+        except OSError:  # a full disk takes no new file, and a process without a log is better than none
+            return open(os.devnull, "ab")
 
     def _write_pid_file(self, pid: int) -> None:
         """Written aside and moved, so that a reader never sees half of it."""
         draft = self.pid_file.with_suffix(".draft")
-        draft.write_text(json.dumps({"pid": pid, "start": processes.started(pid)}))
-        draft.replace(self.pid_file)
+        with contextlib.suppress(OSError):
+            draft.write_text(json.dumps({"pid": pid, "start": processes.started(pid)}))
+            draft.replace(self.pid_file)
 
 
 class Supervisor:
@@ -124,10 +138,15 @@ class Supervisor:
 
     def _keep_running(self, is_ready: Callable[[], bool], announce: Callable[[], None]) -> None:
         give_up_at = time.monotonic() + READY_SECONDS
+        logs_at = time.monotonic() + LOG_SECONDS
         self._start_due()
         while not self._told_to_stop(0.5 if self.ready else 0.1):
             self._bury()
             self._start_due()
+            if time.monotonic() > logs_at:
+                logs_at = time.monotonic() + LOG_SECONDS
+                for child in self.children:
+                    child.bound_log()
             if not self.ready and is_ready():
                 self.ready = True
                 announce()

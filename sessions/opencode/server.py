@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +24,8 @@ from sessions.opencode.pulse import Pulse, ServerGone
 from studio import crash
 
 Launch = Callable[[list[str], dict[str, str]], subprocess.Popen[bytes]]
+LONGEST_LOG = 10 * 1024 * 1024  # bytes
+LONGEST_LINE = 64 * 1024
 FOLDERS = ("home", "data", "config", "cache", "state")
 
 
@@ -244,10 +247,15 @@ def write_private(file: Path, text: str) -> None:
 
 
 def drain(pipe: IO[bytes], log_file: Path) -> None:
-    """Append all that comes out of a pipe to the log: a full pipe would stop the server."""
-    with log_file.open("ab", buffering=0) as log:
-        for line in pipe:
-            log.write(line)
+    """Append what comes out of a pipe to the log, which begins anew beyond LONGEST_LOG.
+
+    All is read, also what a full disk does not take: a full pipe would stop the server.
+    """
+    for piece in iter(partial(pipe.readline, LONGEST_LINE), b""):
+        with contextlib.suppress(OSError), log_file.open("ab", buffering=0) as log:
+            if log.tell() > LONGEST_LOG:
+                log.truncate(0)
+            log.write(piece)
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:

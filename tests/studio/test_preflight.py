@@ -144,3 +144,33 @@ def test_without_namespaces_only_the_demo_model_is_promised(
 def test_a_sandbox_that_was_switched_off_is_mentioned() -> None:
     [note] = preflight.notes("", sandbox_wanted=False)
     assert "STUDIO_SANDBOX=off" in note
+
+
+MOUNTS = """22 1 254:0 / / rw,relatime - ext4 /dev/root rw
+40 22 0:50 / /srv rw - nfs4 server:/srv rw
+41 40 8:1 / /srv/local\\040disk rw - xfs /dev/sdb rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("home", "kind"),
+    [
+        ("/home/studio", "ext4"),
+        ("/srv/studio", "nfs4"),
+        ("/srv/local disk/studio", "xfs"),
+        ("/srvother", "ext4"),
+    ],
+)
+def test_sqlite_on_a_network_file_system_is_refused(
+    home: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(MOUNTS)
+    assert preflight.file_system(Path(home), str(mounts)) == kind
+    if kind != "nfs4":
+        preflight.check_local(Path(home), str(mounts))
+        return
+    with pytest.raises(preflight.Missing, match="network file system"):
+        preflight.check_local(Path(home), str(mounts))
+    monkeypatch.setenv("DATABASE_URL", "postgresql://somewhere")
+    preflight.check_local(Path(home), str(mounts))

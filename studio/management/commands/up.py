@@ -21,7 +21,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.urls import reverse
 from django.utils import timezone
 
-from studio import preflight, queue
+from studio import health, preflight, queue
 from studio.models import SignInLink
 from studio.supervisor import Program, StartFailed, Supervisor
 
@@ -60,8 +60,7 @@ class Command(BaseCommand):
             Supervisor(home, programs(listener), say).run(answers, self.announce)
 
     def introduce(self, home: Path) -> None:
-        database = f"SQLite {sqlite_version()}" if sqlite_version() else connection.display_name
-        say(f"Studio starts: data and logs in {home}, {database}.")
+        say(f"Studio starts: data and logs in {home}, {health.database_version()}.")
         for note in preflight.notes(sqlite_version(), settings.STUDIO_SANDBOX):
             say(note)
 
