@@ -1,5 +1,6 @@
 """What a load balancer and a supervisor ask: does it live, and is it ready for work."""
 
+import sqlite3
 import tomllib
 
 from django.conf import settings
@@ -34,9 +35,12 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
 def database_version() -> str:
     """`SQLite 3.53.4`, as it is linked here: versions before 3.51.3 can corrupt a database. The name alone for others."""
-    if connection.vendor != "sqlite":
-        return str(connection.display_name)
-    return f"{connection.display_name} {connection.Database.sqlite_version}"
+    return f"{connection.display_name} {sqlite_version()}".strip()
+
+
+def sqlite_version() -> str:
+    """Empty where the database is another one."""
+    return sqlite3.sqlite_version if connection.vendor == "sqlite" else ""
 
 
 def _missing_migrations() -> int:

@@ -5,7 +5,6 @@ import http.client
 import io
 import os
 import socket
-import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
@@ -61,7 +60,7 @@ class Command(BaseCommand):
 
     def introduce(self, home: Path) -> None:
         say(f"Studio starts: data and logs in {home}, {health.database_version()}.")
-        for note in preflight.notes(sqlite_version(), settings.STUDIO_SANDBOX):
+        for note in preflight.notes(health.sqlite_version(), settings.STUDIO_SANDBOX):
             say(note)
 
     def announce(self) -> None:
@@ -73,10 +72,6 @@ class Command(BaseCommand):
 def say(text: str) -> None:
     """Notes go to stderr: the link is the one line on stdout."""
     print(text, file=sys.stderr, flush=True)
-
-
-def sqlite_version() -> str:
-    return sqlite3.sqlite_version if connection.vendor == "sqlite" else ""
 
 
 # --- the data folder -----------------------------------------------------------------------------------------------
