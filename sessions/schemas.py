@@ -144,6 +144,7 @@ class ActivityOut(Schema):
     cost: float
     started_at: Timestamp | None
     ended_at: Timestamp | None
+    thinned_at: Timestamp | None = Field(description="When texts and outputs were taken away for good.")
 
 
 class Execution(Schema):

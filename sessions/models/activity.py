@@ -41,6 +41,9 @@ class Activity(models.Model):
     cost = models.DecimalField(max_digits=12, decimal_places=6, default=0)
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    thinned_at = models.DateTimeField(
+        null=True, help_text="When retention took away its texts and outputs; sessions/retention.py."
+    )
 
     class Meta:
         ordering: ClassVar = ["session", "seq"]
@@ -77,4 +80,5 @@ class Activity(models.Model):
             "cost": float(self.cost),
             "started_at": self.started_at and self.started_at.isoformat(),
             "ended_at": self.ended_at and self.ended_at.isoformat(),
+            "thinned_at": self.thinned_at and self.thinned_at.isoformat(),
         }

@@ -81,6 +81,7 @@ class Session(models.Model):
     started_at = models.DateTimeField(null=True)
     active_at = models.DateTimeField(null=True, help_text="When the agent last did something.")
     ended_at = models.DateTimeField(null=True)
+    thinned_at = models.DateTimeField(null=True, help_text="When retention had thinned all its activity.")
 
     objects = SessionQuerySet.as_manager()
 
