@@ -12,12 +12,14 @@ from sessions.models.attempt import Lease
 from sessions.progress import may_merge_alone, obstacles
 from sessions.workspaces.diff import Diff, diff
 from sessions.workspaces.merge import merge as merge_commits
+from sessions.workspaces.plumbing import GitError
 from studio import crash
 from studio.errors import Conflict, Refusal
 from tasks.lifecycle import Status
 from tasks.models import Task
 
 DIFF_SECONDS = 20
+DIFF_TRIES = 3
 STUDIO = ("Studio", "studio@localhost")
 
 
@@ -25,9 +27,17 @@ def attempt_diff(attempt: Attempt) -> Diff:
     """Everything that the attempt changed: live from the workspace while it runs, else what would be merged. Empty before it began."""
     if not attempt.base_oid:
         return Diff(files=[], additions=0, deletions=0)
-    workspace = places.workspace(attempt) if attempt.lease in {Lease.CLAIMED, Lease.PARKED} else None
-    if workspace is not None and workspace.exists():
-        return workspace.diff(attempt.base_oid, timeout=DIFF_SECONDS)
+    for tries_left in reversed(range(DIFF_TRIES)):
+        workspace = places.workspace(attempt) if attempt.lease in {Lease.CLAIMED, Lease.PARKED} else None
+        if workspace is None or not workspace.exists():
+            break
+        try:
+            return workspace.diff(attempt.base_oid, timeout=DIFF_SECONDS)
+        except GitError:
+            # The end of a run, or a reaper, sweeps all processes of the attempt away, our git with them.
+            if not tries_left:
+                raise
+            attempt.refresh_from_db(fields=["lease", "head_oid"])
     return diff(places.repository(attempt).path, attempt.base_oid, attempt.head_oid or attempt.base_oid)
 
 
