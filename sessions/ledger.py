@@ -208,11 +208,12 @@ class Claim:
 
 
 def claim(runner: str = "") -> Claim | None:
-    """Take the best claimable attempt of this runner; None when there is none, or while Studio stops."""
+    """Take the next attempt of this runner, by turns between projects; None when there is none, or while Studio stops."""
     runner = runner or settings.STUDIO_RUNNER
     if DRAIN_FILE.exists():
         return None
-    for attempt in Attempt.objects.claimable(runner)[:20]:
+    # Where another worker is quicker, the turns have changed: look again.
+    while attempt := Attempt.objects.claimable(runner).first():
         owner = uuid.uuid4().hex
         pid = 0 if settings.STUDIO_SYNC else os.getpid()  # in a request, the process is the web server itself
         won = Attempt.objects.filter(pk=attempt.pk, lease=Lease.CLAIMABLE, fence=attempt.fence).update(
@@ -236,7 +237,7 @@ def take_back(attempt: Attempt, *, gone: bool, detail: str = "", reason: Reason 
     """Take an attempt from an owner who is dead, its processes having been killed; `gone` says whether that is confirmed.
 
     The session is `interrupted` and goes on in a new one, up to MOST_TRIES claims without any activity; False where the
-    owner was quicker.
+    owner was quicker. With no session left to run, the attempt is offered once more, for what follows the last one.
     """
     with transaction.atomic():
         attempt.task.lock()
@@ -259,6 +260,9 @@ def take_back(attempt: Attempt, *, gone: bool, detail: str = "", reason: Reason 
             end_session(live, State.INTERRUPTED, Reason.TRIES_USED_UP, detail)
         elif live is not None:
             interrupt(attempt, live, reason, detail)
+        elif gone and attempt.tries < MOST_TRIES:  # it may have died before it could merge
+            attempt.offer()
+            queue.ring()
     log.warning("took %s back from a dead owner: %s", attempt.key, detail)
     return True
 

@@ -24,7 +24,7 @@ from studio.errors import Conflict
 log = logging.getLogger(__name__)
 
 WEDGED_SECONDS = 20  # something claimable waits that long while a worker is free
-RESTART_PAUSE_SECONDS = 60
+RESTART_PAUSE_SECONDS = 30
 
 
 @dataclass

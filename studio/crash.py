@@ -19,7 +19,7 @@ SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 # The process that comes by: web answers people, worker carries an attempt, watchdog takes attempts back. A merge is
 # landed by a person (web) or by the policy (worker).
 POINTS = {
-    "session-queued": "web",  # nothing is committed yet
+    "attempt-started": "web",  # nothing is committed yet
     "execute-committed": "web",  # nothing is answered yet
     "cancel-committed": "web",
     "merge-begun": "web",  # nothing has moved yet
@@ -44,6 +44,7 @@ POINTS = {
     "check-run": "worker",
     "checks-run": "worker",
     "verdict-read": "worker",
+    "session-queued": "worker",  # the end of one phase and the start of the next, not committed yet
     "between-phases": "worker",
     "failure-named": "worker",
     "before-close": "worker",

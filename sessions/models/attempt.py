@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, Count, F, Max, Min, Q, Value, When
 from django.utils import timezone
 
 from sessions.models.session import LIVE, Phase, Session, State
@@ -41,13 +41,29 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         )
 
     def claimable(self, runner: str) -> "AttemptQuerySet":
-        """What a worker of that runner could take now, the longest waiting first: nothing where the disk has no room for it."""
+        """What a worker of that runner could take now, by turns between projects; nothing where the disk has no room for it.
+
+        First come those of the project with the fewest at work, then those of the project that was served longest ago;
+        within a project the longest waiting comes first.
+        """
         waiting = self.filter(lease=Lease.CLAIMABLE, runner__in=["", runner])
         if disk.shortage():
             return waiting.none()
         paths = waiting.values_list("task__project__path", flat=True).distinct()
         full = [path for path in paths if disk.shortage(path)]
-        return waiting.exclude(task__project__path__in=full).order_by("claimable_at", "pk")
+        return waiting.exclude(task__project__path__in=full)._by_turns()
+
+    def _by_turns(self) -> "AttemptQuerySet":
+        of_these = Attempt.objects.filter(task__project__in=self.values("task__project"))
+        turns = of_these.values_list("task__project").annotate(
+            at_work=Count("pk", filter=Q(lease=Lease.CLAIMED)),
+            served=Max("claimed_at"),
+            since=Min("claimable_at", filter=Q(lease=Lease.CLAIMABLE)),
+        )
+        order = [pk for pk, *_ in turns.order_by("at_work", F("served").asc(nulls_first=True), "since")]
+        whens = [When(task__project=pk, then=Value(turn)) for turn, pk in enumerate(order)]
+        turn = Case(*whens, default=Value(len(whens)), output_field=models.IntegerField())
+        return self.annotate(turn=turn).order_by("turn", "claimable_at", "pk")
 
     def start(self, task: Task, number: int, phase: str, *, by: Any) -> Session:
         """Queue the first session of a new attempt. In a transaction that holds the task's row; it spares what `begin` has to ask."""
@@ -62,6 +78,7 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         session = attempt.sessions.create(phase=phase, by=by)
         queue.ring()
         task.note("session.queued", by=by, session_id=session.pk, phase=phase)
+        crash.point("attempt-started")
         return session
 
 

@@ -345,3 +345,11 @@ def test_a_worker_that_works_on_another_attempt_is_not_killed_for_one_it_lost(
     finally:
         worker.kill()
         worker.wait()
+
+
+def test_what_an_owner_left_undone_after_the_last_session_is_offered_again(started: Task) -> None:
+    claim = claimed(started)
+    begin(claim).end("completed")
+    ledger.take_back(Attempt.objects.get(pk=claim.attempt.pk), gone=True)
+    assert claimed(started).release()
+    assert ledger.claim() is None
