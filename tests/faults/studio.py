@@ -72,6 +72,12 @@ class Studio(running.Studio):
         (found,) = self.rows(query, *values)
         return found
 
+    def edit(self, query: str, *values: Any) -> None:
+        """Write into its database behind its back, as a clock that jumps would."""
+        with contextlib.closing(sqlite3.connect(self.home / "studio.sqlite3", timeout=20)) as database:
+            database.execute(query, values)
+            database.commit()
+
     def page(self, path: str) -> httpx.Response:
         """A page as the first account sees it, who came in by the link that the start printed."""
         if not self.cookies:
@@ -130,6 +136,29 @@ class Studio(running.Studio):
             found += sorted(child for child, parent in parents.items() if parent == each)
         return found[1:]
 
+    def opencode(self, task: int) -> int:
+        """The task's OpenCode itself, inside its sandbox; 0 while none runs."""
+        for pid in self.agents(task):
+            words = _text(Path(f"/proc/{pid}/cmdline")).split("\0")
+            if words[0].endswith("/opencode") and "serve" in words:
+                return pid
+        return 0
+
+    # --- crash points (studio/crash.py); they need STUDIO_FAULTS=1 ----------------------------------------------------
+
+    def arm(self, point: str, how: str = "kill", *, nth: int = 1) -> None:
+        """The nth time that one process comes by this point it is killed, or stopped."""
+        (self.home / "run" / "crashed").unlink(missing_ok=True)
+        draft = self.home / "run" / "crash.draft"
+        draft.write_text(f"{point} {nth} {how}")
+        draft.rename(self.home / "run" / "crash")
+
+    def fired(self, within: float = 150) -> int:
+        """Wait until the armed point was come by; the process that was killed or stopped there."""
+        file = self.home / "run" / "crashed"
+        until(file.exists, within, "a process at the armed point")
+        return int(file.read_text())
+
     # --- waiting ---------------------------------------------------------------------------------------------------
 
     def started(self, repository: Path, key: str, script: dict[str, Any] | None = None, **fields: Any) -> int:
@@ -140,7 +169,26 @@ class Studio(running.Studio):
         self.post(f"/tasks/{task}/execute")
         return task
 
-    def wait_ended(self, session: int, within: float = 60) -> dict[str, Any]:
+    def insist(self, path: str, body: Any = None, within: float = 60) -> httpx.Response:
+        """A POST that is sent again while nobody answers, or the answer is that Studio is busy, as a script does."""
+
+        def send() -> httpx.Response | None:
+            try:
+                answer = self.api("POST", path, body)
+            except httpx.TransportError:
+                return None
+            busy = answer.status_code == 409 and answer.json().get("error") == "busy"
+            return None if busy else answer
+
+        return until(send, within, f"an answer to {path}")
+
+    def execute(self, task: int) -> int:
+        """Execute a task, whatever happens to the web process meanwhile; the session that was accepted."""
+        answer = self.insist(f"/tasks/{task}/execute")
+        assert answer.status_code in (202, 409), answer.text
+        return int(answer.json()["session_id"])
+
+    def wait_ended(self, session: int, within: float = 150) -> dict[str, Any]:
         """Wait for a session's end; its row."""
         query = "SELECT * FROM agent_sessions_session WHERE id = ? AND ended_at IS NOT NULL"
         return dict(until(lambda: self.rows(query, session), within, f"the end of session {session}")[0])
