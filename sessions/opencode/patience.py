@@ -10,7 +10,7 @@ T = TypeVar("T")
 WAIT_SECONDS = 0.2
 
 
-def patiently(pool: ThreadPoolExecutor, call: Callable[[], T], tick: Callable[[], None]) -> T:
+def patiently(pool: ThreadPoolExecutor, call: Callable[[], T], tick: Callable[[], object]) -> T:
     """The answer of `call`, which runs in a thread of `pool`; `tick` is called five times a second meanwhile, and may raise."""
     future = pool.submit(call)
     while True:
