@@ -3,12 +3,14 @@
 Whatever reads or writes the workspace runs inside its sandbox; the source's git sees only object ids and a pack that it checks.
 """
 
+import os
 import re
 import shutil
 import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 from sessions.workspaces import snapshot
 from sessions.workspaces.diff import Diff, compare, diff
@@ -197,6 +199,11 @@ class Workspace:
         if not base:  # it has never worked: what bears its key is of a Studio whose data is gone
             self._set_aside(source)
         tip = self._found(base) or target_tip(source, target_branch)
+        common = source("rev-parse", "--path-format=absolute", "--git-common-dir").decode().removesuffix("\n")
+        if not os.access(common, os.W_OK):
+            raise GitError(
+                f"Studio keeps its work in {common}, where it may not write.", code="source_read_only"
+            )
         source("update-ref", self._ref("base"), tip)
         return tip
 
@@ -270,9 +277,24 @@ class Workspace:
         with tempfile.TemporaryFile() as pack:
             options = ("--revs", "--stdout", "--thin", "--delta-base-offset", "--quiet")
             self._git(tick)("pack-objects", *options, input=f"{oid}\n^{base}\n".encode(), into=pack)
-            pack.seek(0)
-            source.feed(pack, "index-pack", "--stdin", "--strict", "--fix-thin")
+            kept = self._index(source, pack)
         source("update-ref", ref, oid)
+        kept.unlink(missing_ok=True)
+
+    def _index(self, source: SourceGit, pack: IO[bytes]) -> Path:
+        """Take a pack into the source. The file that is returned keeps every gc away from it until a ref names what it holds."""
+        for last in (False, False, False, False, True):
+            pack.seek(0)
+            try:
+                done = source.feed(pack, "index-pack", "--stdin", "--strict", "--fix-thin", "--keep=Studio")
+                break
+            except GitError as error:  # `git gc --prune=now` deletes also what is just being written
+                if last or "unable to" not in error.stderr:
+                    raise
+        name = f"objects/pack/pack-{done.decode().split()[-1]}.keep"
+        return Path(
+            source("rev-parse", "--path-format=absolute", "--git-path", name).decode().removesuffix("\n")
+        )
 
     def _move_branch(self, before: str, oid: str) -> None:
         """`before` is what the last export brought: a branch that stands elsewhere was moved by a person, and is theirs."""

@@ -142,7 +142,7 @@ def _git_dir(git: SourceGit) -> Path:
 
 def _land_in_checkout(git: SourceGit, path: Path, branch: str, target: str, merged: str, head: str) -> bool:
     here = SourceGit(path, timeout=git.timeout)
-    _refuse_unfinished(here, head)
+    _refuse_unfinished(here, branch, head)
     _refuse_changes(here, head)
     added = _added(here, target, merged)
     _refuse_collisions(here, added, head)
@@ -176,10 +176,12 @@ def _land_in_checkout(git: SourceGit, path: Path, branch: str, target: str, merg
     return resolve(git, f"refs/heads/{branch}") == merged
 
 
-def _refuse_unfinished(here: SourceGit, head: str) -> None:
+def _refuse_unfinished(here: SourceGit, branch: str, head: str) -> None:
     folder = _git_dir(here)
-    if (folder / "index.lock").exists():
-        raise _busy(here.path, head, "another git command is at work there, or left its index.lock behind")
+    for name in ("index.lock", "HEAD.lock", f"refs/heads/{branch}.lock"):
+        lock = here("rev-parse", "--git-path", name).decode(errors="surrogateescape").removesuffix("\n")
+        if (here.path / lock).exists():
+            raise _busy(here.path, head, f"another git command is at work there, or left its {name} behind")
     for name, noun in UNFINISHED.items():
         if (folder / name).exists():
             raise _busy(here.path, head, f"{noun} is unfinished there")
