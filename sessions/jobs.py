@@ -2,9 +2,10 @@
 
 import logging
 
-from sessions import cleanup, ledger
+from sessions import cleanup, ledger, retention
 from sessions import run as runs
 from sessions.watch import Watch
+from studio.retention import clear_records
 
 log = logging.getLogger(__name__)
 
@@ -24,3 +25,8 @@ def clean_up() -> None:
     """Once a day, and after each start: old workspaces go to the trash, and what has lain there long enough is deleted."""
     for sentence in cleanup.clean_up():
         log.info(sentence)
+
+
+def retain() -> None:
+    """Once a day, and after each start: thin old activity, delete old records."""
+    log.info("thinned %s entries, deleted %s records", retention.thin(), clear_records())

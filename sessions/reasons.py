@@ -11,6 +11,7 @@ class Reason(models.TextChoices):
     NOT_CONFIRMED = "not_confirmed", "Its processes could not be confirmed gone"
     DISK_FULL = "disk_full", "The disk is full"
     DATABASE = "database", "The database could not be used"
+    RESTORED = "restored", "It was under way when the backup was made"
     WORKSPACE = "workspace", "The workspace could not be made"
     SANDBOX = "sandbox", "The sandbox cannot be had on this machine"
     AGENT_START = "agent_start", "OpenCode did not start"
@@ -45,6 +46,7 @@ ADVICE: dict[Reason, str] = {
     Reason.NOT_CONFIRMED: "End the processes that are left by hand, then retry.",
     Reason.DISK_FULL: "Make room on the disk. It goes on by itself then, or by Retry: workspace and conversation are kept.",
     Reason.DATABASE: "It goes on by itself, in the same workspace and conversation.",
+    Reason.RESTORED: "Retry: it goes on from what the backup and the repository have of its work.",
     Reason.WORKSPACE: "Set the repository right as the message says, then retry.",
     Reason.SANDBOX: "Allow user namespaces on this machine, or set STUDIO_SANDBOX=off knowing what that means.",
     Reason.AGENT_START: "Retry; if it stays, the agent's log says why.",

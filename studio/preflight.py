@@ -21,6 +21,7 @@ from typing import TextIO
 OLDEST_GIT = (2, 38)
 OLDEST_SQLITE = (3, 51, 3)
 BACKLOG = 512  # connections that wait while no web process runs
+RESTORING = ".restoring"  # in the data folder while a backup takes the place of what is there
 NETWORKED = re.compile(
     r"nfs\d?|cifs|smb\d?|smbfs|afs|9p|ceph|lustre|beegfs|gpfs|ncpfs|fuse\.(sshfs|glusterfs|s3fs|rclone|ceph|davfs\d?)"
 )
@@ -85,6 +86,7 @@ def check_home() -> None:
     check_outside_repository(home)
     check_local(home)
     check_writable(home)
+    check_restored(home)
 
 
 def data_folder() -> Path:
@@ -140,6 +142,13 @@ def check_writable(home: Path) -> None:
             f"Studio cannot write its data folder {home} ({error.strerror}): "
             "make it writable, or set STUDIO_HOME to another folder."
         ) from None
+
+
+def check_restored(home: Path) -> None:
+    if (home / RESTORING).exists():
+        raise Missing(
+            f"A restore into {home} was cut off: run manage.py restore again. What was there before is in {home}/before-restore-*."
+        )
 
 
 # --- at the start --------------------------------------------------------------------------------------------------

@@ -1,14 +1,18 @@
 """The only caller of django-q2: a doorbell. What is to be done stands in the sessions' ledger, never in the queue."""
 
+from datetime import datetime
+
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
-from django_q.models import OrmQ, Schedule
+from django_q.models import OrmQ, Schedule, Task
 from django_q.tasks import async_task
 
 RUN = "sessions.jobs.run"
 REAP = "sessions.jobs.reap"
 CLEAN_UP = "sessions.jobs.clean_up"
+RETAIN = "sessions.jobs.retain"
 
 
 def ring() -> None:
@@ -26,7 +30,7 @@ def ring() -> None:
 
 
 def keep_schedules() -> None:
-    """Have the short cluster look after the ledger once a minute, for when no watchdog does, and clean up once a day, first now."""
+    """Have the short cluster look after the ledger once a minute, for when no watchdog does, and clean up and forget once a day, first now."""
     Schedule.objects.update_or_create(
         name="reap",
         defaults={
@@ -37,13 +41,20 @@ def keep_schedules() -> None:
             "cluster": settings.SHORT_JOBS,
         },
     )
-    Schedule.objects.update_or_create(
-        name="clean-up",
-        defaults={
-            "func": CLEAN_UP,
-            "schedule_type": Schedule.DAILY,
-            "next_run": timezone.now(),
-            "repeats": -1,
-            "cluster": settings.SHORT_JOBS,
-        },
-    )
+    for name, job in (("clean-up", CLEAN_UP), ("retain", RETAIN)):
+        Schedule.objects.update_or_create(
+            name=name,
+            defaults={
+                "func": job,
+                "schedule_type": Schedule.DAILY,
+                "next_run": timezone.now(),
+                "repeats": -1,
+                "cluster": settings.SHORT_JOBS,
+            },
+        )
+
+
+def results(before: datetime) -> "QuerySet[Task]":
+    """What django-q2 noted of jobs that ended earlier; nobody reads it."""
+    found: QuerySet[Task] = Task.objects.filter(stopped__lt=before)
+    return found

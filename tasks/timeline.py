@@ -80,6 +80,9 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "workspace.removed": _removed,
     "workspace.restored": lambda data: f"restored the workspace of attempt {data.get('attempt')}",
     "workspace.purged": lambda data: f"deleted the workspace of attempt {data.get('attempt')} for good",
+    "attempt.restored": lambda data: (
+        "restored it from a backup" + ("" if data.get("workspace") else ", without its workspace")
+    ),
     "merge.refused": lambda data: f"could not merge: {data.get('message', '')}",
     "project.created": lambda data: "added the project",
     "project.updated": lambda data: (

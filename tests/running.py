@@ -93,13 +93,22 @@ class Studio:
                 self.process.kill()
                 raise
 
-    def manage(self, *arguments: str) -> str:
+    def manage(self, *arguments: str, timeout: float = 60) -> str:
         """Run a management command; what it printed."""
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT, env=self.environment, capture_output=True, text=True, check=True, timeout=60,
-        )  # fmt: skip
+        done = self.try_manage(*arguments, timeout=timeout)
+        assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def try_manage(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run a management command that may fail."""
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of a management command, for the root of the project."""
+        return [sys.executable, str(ROOT / "manage.py"), *arguments]
 
     def sign_in_link(self) -> str:
         """A link that signs the first account in, once."""
