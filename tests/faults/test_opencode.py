@@ -1,6 +1,5 @@
 """OpenCode is killed, hangs, runs out of memory, answers nonsense or does not come up: noticed, started again, and no more often than it should."""
 
-import resource
 import signal
 import socket
 import threading
@@ -39,16 +38,10 @@ SCRIPT = {"implementation": [[WAITS], WRITTEN]}
 # --- in a running Studio -------------------------------------------------------------------------------------------
 
 
-def starve(pid: int) -> None:
-    """No more memory: what it asks for next is refused, and it dies of that or hangs."""
-    resource.prlimit(pid, resource.RLIMIT_AS, (1 << 20, 1 << 20))
-
-
 FAULTS: dict[str, Callable[[int], None]] = {
-    "killed": kill,
+    "killed": kill,  # as the kernel does it where memory is short
     "told-to-end": lambda pid: kill(pid, signal.SIGTERM),
     "hanging": lambda pid: kill(pid, signal.SIGSTOP),
-    "out-of-memory": starve,
 }
 
 
@@ -143,6 +136,14 @@ def test_an_opencode_that_answers_nonsense_is_replaced(
     assert reached_at(second) - struck[0] <= BACK_SECONDS
 
 
+def in_its_place(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell script where Studio looks for OpenCode."""
+    program = folder / "opencode"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(servers, "binary", lambda: program)
+
+
 def spoil(key: str, mode: Path, how: str) -> float:
     """Once the agent works; until its server has been replaced. When it began, as a Unix time."""
     attempts = Path(studio_settings.STUDIO_HOME) / "attempts"
@@ -189,3 +190,17 @@ def test_a_port_that_is_taken_makes_it_start_on_another_one(
         first, second, *_ = carried(task)
     assert (first.state, first.reason, second.state) == ("interrupted", "server_died", "completed")
     assert task.status == "review"
+
+
+@pytest.mark.fault("R14")
+@pytest.mark.django_db(transaction=True)
+def test_an_opencode_that_has_no_memory_to_start_is_started_again(
+    model: Any, repository: Path, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.STUDIO_SANDBOX = False
+    short = f'[ -e {tmp_path}/tried ] || {{ touch {tmp_path}/tried; ulimit -v 500000; }}; exec {servers.binary()} "$@"'
+    in_its_place(tmp_path, short, monkeypatch)
+    task = scripted(repository, {"implementation": WRITTEN}, planning=False, ai_review=False)
+    first, second, *_ = carried(task)
+    assert (first.state, first.reason, second.state) == ("interrupted", "server_died", "completed")
+    assert "ended while it started" in first.detail
