@@ -47,7 +47,7 @@ FAULTS: dict[str, Callable[[int], None]] = {
 
 @pytest.mark.parametrize(
     "fault",
-    [pytest.param(fault, marks=pytest.mark.fault("R14", sample=fault == "hanging")) for fault in FAULTS],
+    [pytest.param(fault, marks=pytest.mark.fault("R14", sample=fault == "killed")) for fault in FAULTS],
 )
 def test_opencode_is_started_again_and_goes_on_in_the_same_conversation(
     studio: Studio, fresh_repository: Path, fault: str
