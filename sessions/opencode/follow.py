@@ -96,6 +96,7 @@ class Follower:
             None  # the last `session.error`: all that is left of a run that never had an answer
         )
         self.messages: Messages = []
+        self.asked: dict[str, Json] = {}  # the permissions that wait, by id, as the events tell them
         now = time.monotonic()
         self.started_at = self.judged_at = self.reached_at = now
         self.retrying_since: float | None = None
@@ -138,6 +139,10 @@ class Follower:
             self.poll_at = 0
             return
         self.transcript.apply(event)
+        if event.type == "permission.asked":
+            self.asked[event.properties["id"]] = event.properties
+        elif event.type == "permission.replied":
+            self.asked.pop(event.properties.get("requestID", ""), None)
         if not self.transcript.follows(str(event.properties.get("sessionID", ""))):
             return
         if event.type.startswith(RINGS):
@@ -207,7 +212,7 @@ class Follower:
             self._tell(todos=self._ask(lambda: self.client.todo(self.session_id)) or self.status.todos)
 
     def _look_for_requests(self) -> None:
-        permissions, questions = self._ask(self.client.permissions), self._ask(self.client.questions)
+        permissions, questions = self._permissions(), self._ask(self.client.questions)
         if permissions is None or questions is None:
             return
         follows = self.transcript.follows
@@ -225,6 +230,19 @@ class Follower:
         )
         if was_waiting or self.status.is_waiting:
             self.transcript.progress_at = time.monotonic()  # a person's time is not the agent's
+
+    def _permissions(self) -> list[Json] | None:
+        """Those that wait; None when there was no answer. OpenCode refuses to list any (400) while it waits for leave to fetch a page
+        without a time limit: then it is what the events have told."""
+        try:
+            listed = self._wait_for(self.client.permissions)
+        except OpenCodeError as error:
+            if error.kind == "bad_request":
+                return list(self.asked.values())
+            self._note_failure(error)
+            return None
+        self.asked = {raw["id"]: raw for raw in listed}
+        return listed
 
     def _call_of(self, raw: Json) -> Json:
         return self.transcript.call(str((raw.get("tool") or {}).get("callID", "")))

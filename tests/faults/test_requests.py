@@ -42,7 +42,7 @@ WISHES: dict[str, tuple[list[dict[str, Any]], str]] = {
         "127.0.0.1:9/page",
     ),
     "external_directory": ([{"tool": "read", "args": {"filePath": "/etc/hostname"}}], "/etc/hostname"),
-    "doom_loop": ([bash("true")] * 3, "bash"),
+    "doom_loop": ([{"tools": [bash("true")] * 3}], "bash"),
     "task": ([{"task": {"steps": [{"text": "Looked."}]}}], "general"),
     "question": ([ask("Which colour?")], "Which colour?"),
 }
@@ -95,7 +95,7 @@ def requests(studio: Studio, task: int, state: str = "open") -> list[dict[str, A
 
 def asked(studio: Studio, task: int) -> dict[str, Any]:
     """The one request that is open, once it is there."""
-    until(lambda: requests(studio, task), 60, f"a request of task {task}: {studio.log('runs')}")
+    until(lambda: requests(studio, task), 120, f"a request of task {task}: {studio.log('runs')}")
     (found,) = requests(studio, task)
     return found
 
@@ -121,7 +121,7 @@ def is_parked(studio: Studio, task: int) -> bool:
     return row["lease"] == "parked" and not studio.agents(task)
 
 
-def wait_parked(studio: Studio, task: int, within: float = 40) -> None:
+def wait_parked(studio: Studio, task: int, within: float = 90) -> None:
     until(lambda: is_parked(studio, task), within, f"task {task} to park: {studio.log('runs')}")
     (session,) = [each for each in studio.sessions(task) if each["state"] == "waiting"]
     assert not session["ended_at"]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sessions.opencode import config
+from sessions.opencode.client import OpenCodeError
 from sessions.opencode.follow import Limits
 from sessions.opencode.provider import ProviderProblem, demo, usable_model
 from sessions.opencode.server import Server, ServerProblem
@@ -25,7 +26,9 @@ pytestmark = pytest.mark.real
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     """A builder that must ask before it edits, and may ask questions."""
-    agent = Agent(tmp_path_factory.mktemp("opencode"), permissions={"edit": "ask", "question": "ask"})
+    agent = Agent(
+        tmp_path_factory.mktemp("opencode"), permissions={"edit": "ask", "question": "ask", "webfetch": "ask"}
+    )
     yield agent
     agent.close()
 
@@ -128,6 +131,22 @@ def test_a_permission_is_told_and_its_answer_lets_the_agent_go_on(agent: Agent) 
     assert run.outcome.text == "Done."
     assert (agent.workspace / "allowed.txt").read_text() == "written"
     (agent.workspace / "allowed.txt").unlink()
+
+
+def test_a_page_to_fetch_is_asked_for_though_opencode_cannot_list_that(agent: Agent) -> None:
+    asked: list[str] = []
+
+    def refuse(status: Status) -> None:
+        with pytest.raises(OpenCodeError, match="undefined"):
+            agent.client.permissions()
+        asked.extend(status.permissions[0].patterns)
+        agent.client.reply_permission(status.permissions[0].id, "reject", "No.")
+
+    fetch = {"tool": "webfetch", "args": {"url": "http://127.0.0.1:9/page", "format": "text"}}
+    steps = [fetch, {"text": "Without it, then."}]
+    run = agent.run("Fetch.", on_status=answering(agent, refuse), implementation=steps)
+    assert run.outcome.text == "Without it, then."
+    assert asked == ["http://127.0.0.1:9/page"]
 
 
 def test_a_sub_agent_asks_too_and_names_its_own_session(agent: Agent) -> None:

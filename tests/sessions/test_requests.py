@@ -12,10 +12,13 @@ from sessions import ledger, watch
 from sessions.ledger import Parked
 from sessions.models import Request, Session
 from sessions.models.attempt import Lease
-from sessions.opencode.status import Permission, Status
+from sessions.opencode.follow import Follower, Limits
+from sessions.opencode.status import Permission, Question, Status
+from sessions.opencode.transcript import Transcript
 from sessions.phases import desk as desks
 from sessions.phases import permissions, prompts
 from sessions.phases.desk import Desk
+from sessions.reasons import Reason
 from studio.errors import Conflict
 from tasks.models import Event, Task
 from tests import factories
@@ -320,3 +323,18 @@ def test_the_second_answer_hears_what_the_first_one_was(
     assert late.json()["answered_by"] == bob.pk
     assert late.json()["answer"] == YES
     assert "by bob" in late.json()["message"]
+
+
+def test_a_persons_time_counts_for_no_deadline() -> None:
+    waiting = Question("que_1", "ses_1", [{"question": "Which?"}])
+    silent: Any = None  # nothing is asked of OpenCode here
+    follower = Follower(
+        silent, silent, Transcript("ses_1", "msg_1"), silent, silent, silent, Limits(total_seconds=60)
+    )
+    for questions, outcome in (([waiting], None), ([], Reason.DEADLINE)):
+        follower.status = Status(questions=questions)
+        follower.started_at -= 100
+        follower.judged_at -= 100
+        overdue = follower._overdue()
+        assert (overdue.reason if overdue else None) == outcome
+    follower.close()
