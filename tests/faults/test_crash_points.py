@@ -301,6 +301,7 @@ def test_every_point_has_its_test() -> None:
         "stop-seen",
         "stop-cleared",
         "drain-cleared",
+        "park-cleared",  # in test_requests.py
         "reap-begun",
         "reap-killed",
         "taken-back",

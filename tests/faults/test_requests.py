@@ -295,10 +295,10 @@ def _runs(pid: int, name: bytes) -> bool:
 def test_a_request_outlives_a_worker_that_dies_while_it_parks(
     studio: Studio, wish: Callable[..., int]
 ) -> None:
-    (studio.home / "run" / "crash").write_text("park-cleared 1 kill")
+    studio.arm("park-cleared")
     task = wish("bash")
     request = asked(studio, task)
-    until((studio.home / "run" / "crashed").exists, 60, "the death")
+    studio.fired()
     wait_parked(studio, task)
     assert asked(studio, task) == request
     answer(studio, request, yes(request))
