@@ -13,7 +13,7 @@ from tasks.lifecycle import Status
 
 BULKY = [Activity.Kind.TOOL, Activity.Kind.REASONING, Activity.Kind.PATCH, Activity.Kind.FILE]
 LONGEST_KEPT = 200  # characters of an argument
-HELD_SECONDS = 0.1  # a batch that takes longer is followed by a smaller one: people's writes wait behind it
+HELD_SECONDS = 0.05  # a batch that takes longer is followed by a smaller one: people's writes wait behind it
 FIRST_BATCH, LARGEST_BATCH = 20, 200
 JOB_SECONDS = 300  # of one run; the next goes on
 
@@ -43,15 +43,22 @@ def thin_session(pk: int, now: datetime) -> int:
     count, size = 0, FIRST_BATCH
     while some := list(entries.only("input", "metadata")[:size]):
         for entry in some:
-            entry.output, entry.text, entry.thinned_at = "", "", now
-            entry.input, entry.metadata = shortened(entry.input), shortened(entry.metadata)
+            shorten(entry)
         began = time.monotonic()
-        Activity.objects.bulk_update(some, ["input", "output", "text", "metadata", "thinned_at"])
+        thinned = Activity.objects.filter(pk__in=[entry.pk for entry in some])
+        thinned.update(output="", text="", thinned_at=now)  # last: what is cut off before this is done again
         quick = time.monotonic() - began < HELD_SECONDS
         size = min(size * 2, LARGEST_BATCH) if quick else max(size // 2, 1)
         count += len(some)
     Session.objects.filter(pk=pk).update(thinned_at=now)
     return count
+
+
+def shorten(entry: Activity) -> None:
+    """Leave what is short of the entry's arguments and facts, in a write of its own."""
+    brief = {"input": shortened(entry.input), "metadata": shortened(entry.metadata)}
+    if brief != {"input": entry.input, "metadata": entry.metadata}:
+        Activity.objects.filter(pk=entry.pk).update(**brief)
 
 
 def shortened(value: Any) -> dict[str, Any]:
