@@ -326,6 +326,27 @@ def test_a_cancel_during_a_merge_that_lands_leaves_the_task_done(project: Any, a
     assert (task.status, attempt.lease, attempt.is_stopping) == ("done", "idle", False)
 
 
+def test_a_session_that_says_it_runs_though_nobody_has_it_goes_on(started: Task) -> None:
+    claim = claimed(started)
+    session = begin(claim)
+    Attempt.objects.filter(pk=claim.attempt.pk).update(lease="idle", owner="", pid=0)
+    assert ledger.repair() == 1
+    session.refresh_from_db()
+    attempt = Attempt.objects.get(pk=claim.attempt.pk)
+    assert (session.state, session.reason, attempt.lease) == ("interrupted", "worker_died", "claimable")
+    assert attempt.live_session.resumes == session
+    assert ledger.repair() == 0
+
+
+def test_a_start_during_a_removal_is_carried_out_after_it(project: Any, alice: Any) -> None:
+    attempt = factories.make_attempt(factories.make_task(project, status="in_progress"))
+    factories.make_session(attempt, phase="implementation", state="failed")
+    with held(attempt, "remove"):
+        attempt.task.retry(by=alice)
+        assert ledger.claim() is None
+    assert ledger.claim() is not None
+
+
 def test_a_worker_that_works_on_another_attempt_is_not_killed_for_one_it_lost(
     started: Task, project: Any, alice: Any
 ) -> None:
