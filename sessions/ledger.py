@@ -84,10 +84,8 @@ class Claim:
 
     def keep_alive(self) -> None:
         """Beat when it is due, for work that is not to be stopped half-way. Raises LeaseLost."""
-        with self._while_the_database_is_away():
-            if not self.beat():
-                raise LeaseLost
-            self.away_since = 0.0
+        if not self.beat():
+            raise LeaseLost
 
     @contextmanager
     def _while_the_database_is_away(self) -> Iterator[None]:
@@ -102,12 +100,13 @@ class Claim:
             connection.close()
 
     def beat(self) -> bool:
-        """Say that the owner lives, when due; False where it owns the attempt no more."""
+        """Say that the owner lives, when due; False where it is known to own the attempt no more."""
         now = time.monotonic()
-        if now - self.beaten < settings.STUDIO_BEAT_SECONDS:
-            return True
-        owns = bool(self.held.update(beat=F("beat") + 1))
-        self.beaten = now
+        owns = True
+        if now - self.beaten >= settings.STUDIO_BEAT_SECONDS:
+            with self._while_the_database_is_away():
+                owns = bool(self.held.update(beat=F("beat") + 1))
+                self.beaten, self.away_since = now, 0.0
         return owns
 
     def _poll(self) -> None:
