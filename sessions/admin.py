@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from sessions import removal
-from sessions.models import Activity, Attempt, CheckResult, Request, Session
+from sessions.models import Activity, Attempt, Breaker, CheckResult, Request, Session
 from studio.admin import Shown
 from studio.errors import Refusal
 from studio.roles import Role
@@ -89,3 +89,19 @@ class CheckResultAdmin(Shown):
     search_fields = ["=session__id", "name", "command", f"{OF_SESSION}__title"]
     date_hierarchy = "started_at"
     ordering = ["-pk"]
+
+
+@admin.register(Breaker)
+class BreakerAdmin(Shown):
+    list_display = ["name", "state", "reason", "failures", "tries", "opened_at", "try_at"]
+    list_filter = ["state", "reason"]
+    search_fields = ["name", "detail"]
+    date_hierarchy = "opened_at"
+    ordering = ["name"]
+    actions = ["try_again"]
+
+    @admin.action(description="Try again now", permissions=["view"])
+    def try_again(self, request: HttpRequest, queryset: QuerySet[Breaker]) -> None:
+        """Let the next session try each of them."""
+        for breaker in queryset:
+            breaker.try_again(by=request.user)

@@ -89,7 +89,7 @@ def execution(request: HttpRequest, task_id: int) -> Any:
     last = _sessions(request).filter(attempt__task=task).order_by("-pk").first()
     live = last if last is not None and last.is_live else None
     newest = live.activity.order_by("-rev").first() if live else None
-    parts = ["session_id", "phase", "state", "since", "owner", "stopping", "doing"]
+    parts = ["session_id", "phase", "state", "since", "owner", "stopping", "doing", "progress"]
     now: dict[str, Any] = dict.fromkeys(parts)
     if live is not None:
         since = live.started_at or live.created_at
@@ -101,6 +101,7 @@ def execution(request: HttpRequest, task_id: int) -> Any:
             "owner": live.attempt.owner or None,
             "stopping": live.attempt.is_stopping,
             "doing": live.doing,
+            "progress": schemas.show_progress(live),
         }
     return now | {
         "task_id": task.pk,

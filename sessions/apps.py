@@ -12,13 +12,19 @@ class SessionsConfig(AppConfig):
 
     def ready(self) -> None:
         """Hand in what the others may not import: what pages can follow, how a repository is looked at, what banners say."""
-        from sessions import live, places  # models are there only now
+        from sessions import admission, live, places  # models are there only now
+        from sessions.models import Breaker
         from sessions.opencode import provider
         from sessions.workspaces.repository import inspect
         from studio import context
-        from tasks import repositories
+        from tasks import repositories, standing
 
         topics.route(live.route)
         topics.register("session", live.SessionTopic())
         repositories.inspect = inspect
-        context.banners |= {"demo_model": provider.is_demo, "sandbox_off": lambda: not places.is_sandboxed()}
+        standing.waits_for = admission.waits_for
+        context.banners |= {
+            "demo_model": provider.is_demo,
+            "sandbox_off": lambda: not places.is_sandboxed(),
+            "paused_providers": Breaker.objects.down,
+        }

@@ -11,13 +11,16 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from sessions.models import Attempt, Session
+from sessions.admission import admitted
+from sessions.models import Attempt, Breaker, Session
 from sessions.models.attempt import Lease
 from sessions.models.session import State
 from sessions.reasons import Reason
@@ -37,6 +40,17 @@ class LeaseLost(Exception):
 
 class Stopped(Exception):
     """A person asked to stop."""
+
+
+class PutOff(Exception):
+    """The session's provider is down: it goes on when the provider may be asked again, and no worker waits for that.
+
+    `seconds` is how long at least, on the attempt's own account; 0 leaves it to the provider's breaker, and is no retry that counts.
+    """
+
+    def __init__(self, session: Session, reason: Reason, detail: str, seconds: float) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.session, self.reason, self.detail, self.seconds = session, reason, detail, seconds
 
 
 class Drained(Exception):
@@ -192,6 +206,18 @@ class Claim:
                 self._leave()
                 self.attempt.rest()
 
+    def put_off(self, off: PutOff) -> None:
+        """Nothing of it runs any more: the session is interrupted, and the next one waits for its provider; the try does not count."""
+        with self.write():
+            if Attempt.objects.filter(pk=self.attempt.pk).exclude(cancel_requested_at=None).exists():
+                self.finish_stop()
+                return
+            interrupt(self.attempt, off.session, off.reason, off.detail)
+            now = timezone.now()
+            later = now + timedelta(seconds=off.seconds) if off.seconds else None
+            fields = {"tries": 0, "retries": F("retries") + bool(off.seconds)}
+            self._leave(lease=Lease.CLAIMABLE, claimable_at=now, not_before=later, **fields)
+
     def park(self, reason: Reason, detail: str) -> None:
         """Its processes could not be confirmed gone: nothing runs here again until a person has looked."""
         with self.write():
@@ -200,7 +226,7 @@ class Claim:
                 end_session(live, State.INTERRUPTED, reason, detail)
             self._leave(lease=Lease.PARKED)
 
-    def _leave(self, lease: Lease = Lease.IDLE, **fields: int) -> None:
+    def _leave(self, lease: Lease = Lease.IDLE, **fields: Any) -> None:
         self.held.update(
             lease=lease, owner="", pid=0, pid_started=0, cancel_requested_at=None, stop_verb="", **fields
         )
@@ -212,24 +238,41 @@ def claim(runner: str = "") -> Claim | None:
     if DRAIN_FILE.exists():
         return None
     # Where another worker is quicker, the turns have changed: look again.
-    while attempt := Attempt.objects.claimable(runner).first():
+    while found := next(admitted(runner), None):
+        attempt, breakers = found
         owner = uuid.uuid4().hex
-        pid = 0 if settings.STUDIO_SYNC else os.getpid()  # in a request, the process is the web server itself
-        won = Attempt.objects.filter(pk=attempt.pk, lease=Lease.CLAIMABLE, fence=attempt.fence).update(
-            lease=Lease.CLAIMED,
-            owner=owner,
-            fence=F("fence") + 1,
-            beat=F("beat") + 1,
-            tries=F("tries") + 1,
-            claimed_at=timezone.now(),
-            runner=runner,
-            pid=pid,
-            pid_started=processes.started(pid),
-        )
-        if won:
+        if _win(attempt, runner, owner, breakers):
             fresh = Attempt.objects.select_related("task__project").get(pk=attempt.pk)
             return Claim(fresh, owner, attempt.fence + 1)
     return None
+
+
+def _win(attempt: Attempt, runner: str, owner: str, breakers: list[Breaker]) -> bool:
+    """Whether this owner has it now, and tries the providers of these breakers with it: both or neither."""
+    if not breakers:
+        return _swap(attempt, runner, owner)
+    with transaction.atomic():
+        won = _swap(attempt, runner, owner) and all(breaker.begin_try(attempt.pk) for breaker in breakers)
+        transaction.set_rollback(not won)
+    return won
+
+
+def _swap(attempt: Attempt, runner: str, owner: str) -> bool:
+    pid = 0 if settings.STUDIO_SYNC else os.getpid()  # in a request, the process is the web server itself
+    free = Attempt.objects.filter(pk=attempt.pk, lease=Lease.CLAIMABLE, fence=attempt.fence)
+    won = free.update(
+        lease=Lease.CLAIMED,
+        owner=owner,
+        fence=F("fence") + 1,
+        beat=F("beat") + 1,
+        tries=F("tries") + 1,
+        not_before=None,
+        claimed_at=timezone.now(),
+        runner=runner,
+        pid=pid,
+        pid_started=processes.started(pid),
+    )
+    return bool(won)
 
 
 def take_back(attempt: Attempt, *, gone: bool, detail: str = "", reason: Reason = Reason.WORKER_DIED) -> bool:

@@ -15,16 +15,18 @@ from sessions.ledger import (
     Drained,
     LeaseLost,
     Parked,
+    PutOff,
     Stopped,
     end_session,
     interrupt,
     take_back,
 )
-from sessions.models import Session
+from sessions.models import Attempt, Session
+from sessions.models.breaker import pause_seconds
 from sessions.models.session import Phase, State
 from sessions.phases import checks, implementation, planning, review
 from sessions.phases.bench import Bench
-from sessions.reasons import Failed, Reason
+from sessions.reasons import HANDLING, Again, Failed, Reason
 from studio import crash, database, disk
 from studio.errors import Refusal
 
@@ -41,6 +43,7 @@ PHASES: dict[str, Callable[[Bench, Session], None]] = {
 
 RESTARTS = ((5, timedelta(minutes=10)), (20, timedelta(days=1)))  # of an attempt's OpenCode, at most
 LONGEST_PAUSE_SECONDS = 16
+MOST_RETRIES = 4  # of a phase, when its provider fails for this session and not for all
 
 
 def carry(claim: Claim) -> None:
@@ -63,6 +66,9 @@ def carry(claim: Claim) -> None:
             if close(bench):
                 crash.point("park-cleared")
                 claim.rest()
+        except PutOff as off:
+            if close(bench):
+                claim.put_off(off)
         except DiskFull:
             if close(bench):
                 database.outlast(partial(claim.hand_back, Reason.DISK_FULL))
@@ -99,7 +105,7 @@ def carry_on(bench: Bench) -> None:
 
 
 def work(bench: Bench, session: Session) -> None:
-    """Run one session; its failure is written with its reason. Raises Stopped, Drained, Parked, DiskFull or LeaseLost."""
+    """Run one session; its failure is written with its reason. Raises Stopped, Drained, Parked, PutOff, DiskFull or LeaseLost."""
     try:
         with bench.claim.write():
             session.advance(State.STARTING)
@@ -109,9 +115,11 @@ def work(bench: Bench, session: Session) -> None:
         failure = for_want_of_space(bench, failure)
         if failure.reason == Reason.SERVER_DIED:
             start_again(bench, session, failure)
+        elif HANDLING[failure.reason].again == Again.PROVIDER:
+            put_off(bench, session, failure)
         else:
             fail(bench, session, failure)
-    except (Stopped, Drained, Parked, DiskFull, LeaseLost, *database.AWAY):
+    except (Stopped, Drained, Parked, PutOff, DiskFull, LeaseLost, *database.AWAY):
         raise
     except Refusal as refusal:
         fail(bench, session, Failed(Reason.DEFECT, refusal.message))
@@ -155,6 +163,18 @@ def for_want_of_space(bench: Bench, failure: Failed) -> Failed:
     if disk.shortage(path):
         raise DiskFull
     return Failed(Reason.DISK_FULL, failure.detail)
+
+
+def put_off(bench: Bench, session: Session, failure: Failed) -> None:
+    """The provider failed, and that passes: the next session waits for it. Raises PutOff, except where it has been tried often enough."""
+    if failure.is_paused:
+        raise PutOff(session, failure.reason, failure.detail, 0)
+    retries = Attempt.objects.values_list("retries", flat=True).get(pk=bench.attempt.pk)
+    if retries >= MOST_RETRIES:
+        fail(bench, session, failure)
+        return
+    asked = (failure.again_at - timezone.now()).total_seconds() if failure.again_at else 0
+    raise PutOff(session, failure.reason, failure.detail, max(pause_seconds(retries), asked))
 
 
 def close(bench: Bench) -> bool:

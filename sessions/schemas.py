@@ -6,6 +6,7 @@ from ninja import Field, Schema
 from pydantic import StringConstraints
 
 from sessions import removal
+from sessions.admission import waits_for
 from sessions.models import Activity, Attempt, Request, Session
 from sessions.models.session import Phase, State
 from sessions.workspaces.diff import Diff
@@ -147,6 +148,17 @@ class ActivityOut(Schema):
     thinned_at: Timestamp | None = Field(description="When texts and outputs were taken away for good.")
 
 
+class ProgressOut(Schema):
+    """`level` is `working`, `quiet`, `stalled` or `paused` (it waits for its provider); `stops_at` is when Studio stops it if nothing comes, `again_at` when it
+    tries the provider again."""
+
+    level: Literal["working", "quiet", "stalled", "paused"]
+    since: Timestamp | None
+    stops_at: Timestamp | None
+    again_at: Timestamp | None
+    reason: str
+
+
 class Execution(Schema):
     """What runs now: from `session_id` to `last_activity` all is null when nothing does."""
 
@@ -159,6 +171,7 @@ class Execution(Schema):
     owner: str | None
     stopping: bool | None
     doing: str | None
+    progress: ProgressOut | None = Field(description="How it gets on: null while nothing runs.")
     last_activity: ActivityOut | None
     last_session: SessionOut | None = Field(description="The newest session, also when it has ended.")
 
@@ -242,3 +255,12 @@ def show_diff(diff: Diff) -> dict[str, Any]:
         "cut": diff.cut,
         "left_out": diff.left_out,
     }
+
+
+def show_progress(session: Session) -> dict[str, Any]:
+    """How a live session gets on, as `ProgressOut`."""
+    why, again_at = waits_for(session.attempt) if session.state == "queued" else ("", None)
+    level = "paused" if why else session.silence or "working"
+    since = session.silent_since if session.silence else session.active_at or session.created_at
+    times = {"since": since, "stops_at": session.stops_at, "again_at": again_at}
+    return {"level": level, "reason": why} | {name: at and at.isoformat() for name, at in times.items()}

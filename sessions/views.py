@@ -10,13 +10,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from sessions import landing
 from sessions.forms import AnswerForm
-from sessions.models import Attempt, Request, Session
+from sessions.models import Attempt, Breaker, Request, Session
 from sessions.workspaces.diff import Diff
-from studio.errors import Invalid
+from studio.errors import Forbidden, Invalid
 from studio.http import PageRequest
 from studio.roles import Role
 from tasks.forms import CommentForm
-from tasks.models import Finding, Task
+from tasks.models import Finding, Project, Task
 from tasks.views import answer as answer_with
 from tasks.views import page
 
@@ -176,3 +176,25 @@ def answer(request: PageRequest, pk: int) -> HttpResponse:
 def requests_of(request: PageRequest, task: Task) -> HttpResponse:
     """The open requests that are left after an answer."""
     return render(request, "sessions/_requests.html", page(request, task.pk, "activity"))
+
+
+# --- the providers ---------------------------------------------------------------------------------------------------
+
+
+@login_required
+@require_safe
+def providers(request: PageRequest) -> HttpResponse:
+    """Which providers are paused; `?project=` names the project whose page it is."""
+    project = Project.objects.visible_to(request.user).filter(key=request.GET.get("project", "")).first()
+    return render(request, "sessions/_providers.html", {"project": project})
+
+
+@login_required
+@require_POST
+def try_again(request: PageRequest, pk: int) -> HttpResponse:
+    """Let the next session try a paused provider now; whoever maintains a project may."""
+    roles = [project.role_of(request.user) for project in Project.objects.visible_to(request.user)]
+    if not any(role and role.covers(Role.MAINTAINER) for role in roles):
+        raise Forbidden("Only who maintains a project may have a provider tried again.")
+    get_object_or_404(Breaker, pk=pk).try_again(by=request.user)
+    return redirect("tasks:home")

@@ -15,6 +15,7 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from sessions import ledger, places
+from sessions.admission import admitted
 from sessions.models import Attempt, Request
 from sessions.models.attempt import Lease
 from sessions.workspaces.sandbox import sweep
@@ -80,8 +81,7 @@ class Watch:
 
     def ring_again(self) -> None:
         """Ring for what is claimable, and restart a cluster that does not answer although a worker is free."""
-        waiting = Attempt.objects.claimable(settings.STUDIO_RUNNER)
-        first = waiting.first()
+        first, _ = next(admitted(settings.STUDIO_RUNNER), (None, []))
         if first is None:
             return
         crash.point("ringing-again")

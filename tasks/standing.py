@@ -1,5 +1,6 @@
 """Where a task stands, in words that hold for every reader: what cards and the head of a task's page say."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -47,6 +48,8 @@ class Words(NamedTuple):
     hue: str = ""
     calls: bool = False  # a person is called for
     running: bool = False
+    stops_at: datetime | None = None  # if nothing comes until then
+    again_at: datetime | None = None  # when Studio tries it again
 
 
 class Action(NamedTuple):
@@ -67,6 +70,14 @@ class Step:
     seconds: float | None = None
     cost: Decimal | None = None
     note: str = ""
+
+
+def _for_a_worker(attempt: Any) -> tuple[str, datetime | None]:
+    return "", None
+
+
+# What a queued attempt waits for beside a worker: a sentence, and when Studio tries again. The app of the sessions hands in its own.
+waits_for: Callable[[Any], tuple[str, datetime | None]] = _for_a_worker
 
 
 def load(tasks: "list[Task]") -> None:
@@ -137,17 +148,27 @@ class Standing:
             return self._request_words(session.open_requests[0])
         heard = session.active_at or session.started_at
         if session.state == "queued":
-            since = self.attempt.claimable_at or session.created_at
-            if lack := disk.shortage(self.task.project.path):
-                return Words("Waits for disk space", lack.sentence, since)
-            return Words("Waits for a worker", "", since)
+            return self._queued_words(session)
         if session.state == "starting":
             return Words("The agent starts", "", session.started_at, self.hue, running=True)
         if session.state == "waiting":
             return Words("Takes the answer", "", heard, self.hue, running=True)
         if session.retry_notice:
             return Words("Waits for the provider", session.retry_notice, heard, "build", running=True)
+        if session.silence:
+            text, since = session.get_silence_display(), session.silent_since
+            hue = "bad" if session.silence == "stalled" else "build"
+            return Words(text, session.doing, since, hue, running=True, stops_at=session.stops_at)
         return Words(WORKING[session.phase], session.doing, session.started_at, self.hue, running=True)
+
+    def _queued_words(self, session: Any) -> Words:
+        since = self.attempt.claimable_at or session.created_at
+        if lack := disk.shortage(self.task.project.path):
+            return Words("Waits for disk space", lack.sentence, since)
+        why, again_at = waits_for(self.attempt)
+        if why:
+            return Words("Waits for the provider", why, since, "build", again_at=again_at)
+        return Words("Waits for a worker", "", since)
 
     def _request_words(self, request: Any) -> Words:
         if request.kind == "question":

@@ -72,6 +72,12 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "session.parked": lambda data: f"stopped the agent in {_phase(data)} until the answer comes",
     "session.resumed": lambda data: f"went on with {_phase(data)}",
     "session.ended": _ended,
+    "session.stalled": lambda data: f"heard nothing from {_phase(data)} for too long",
+    "provider.paused": lambda data: (
+        f"paused the provider {data.get('provider', '')}: {_plain(data.get('reason'))}"
+    ),
+    "provider.tried": lambda data: f"had the provider {data.get('provider', '')} tried again",
+    "provider.resumed": lambda data: f"went on with the provider {data.get('provider', '')}",
     "check.ended": lambda data: f"ran the check “{data.get('check', '')}”: {_plain(data.get('state'))}",
     "review.completed": _reviewed,
     "request.opened": lambda data: "passed on a request of the agent",

@@ -32,6 +32,7 @@ CLOCKS = {
     "STUDIO_REAP_SECONDS": "0.5",
     "STUDIO_PROGRESS_SECONDS": "40",
     "STUDIO_RETRY_SECONDS": "8",
+    "STUDIO_PROVIDER_PAUSE_SECONDS": "1",
 }
 PASSED = {"name": "tests", "command": "test -f README.md", "timeout": 60, "required": True}
 

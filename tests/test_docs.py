@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sessions.reasons import HANDLING
 from tasks.lifecycle import MOVES
 from tasks.models.project import Policy
 
@@ -87,8 +88,23 @@ def test_the_lifecycle_is_the_one_of_the_code() -> None:
     assert told == {(str(move.source), str(move.target), move.by) for move in MOVES}
 
 
+def test_the_reasons_are_the_ones_of_the_code() -> None:
+    code = [
+        [
+            f"`{reason.value}`",
+            reason.label,
+            each.again.label,
+            "a fresh one" if each.is_fresh else "the same",
+            each.advice,
+        ]
+        for reason, each in HANDLING.items()
+    ]
+    assert rows(text("docs/lifecycle.md"), 5)[1:] == code
+
+
 def test_every_policy_is_told() -> None:
-    told = re.findall(r"^\| `(\w+)` \|", text("docs/lifecycle.md"), re.MULTILINE)
+    policies = text("docs/lifecycle.md").partition("## Policies")[2]
+    told = re.findall(r"^\| `(\w+)` \|", policies, re.MULTILINE)
     assert tuple(told) == Policy._fields
 
 

@@ -237,16 +237,17 @@ def test_cancelling_stops_the_agent_and_its_whole_process_tree(
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason"), [({"error": 500}, "provider_error"), ({"hang": True}, "stalled")]
+    ("fault", "state", "reason"),
+    [({"error": 500}, "interrupted", "provider_error"), ({"hang": True}, "failed", "stalled")],
 )
 def test_a_provider_that_fails_ends_the_session_with_its_reason(
-    studio: Studio, fresh_repository: Path, fault: dict[str, Any], reason: str
+    studio: Studio, fresh_repository: Path, fault: dict[str, Any], state: str, reason: str
 ) -> None:
     key = reason[:4].upper()
     task, answer = start(studio, fresh_repository, key, script("x", planning=[fault] * 50))
     until(lambda: studio.sessions(task)[0]["ended_at"], 120, "the end")
     session = studio.get(f"/sessions/{answer['session_id']}")
-    assert (session["state"], session["reason"]) == ("failed", reason)
+    assert (session["state"], session["reason"]) == (state, reason)
     assert studio.status(task) == "planning"
     assert studio.api("POST", f"/tasks/{task}/cancel").status_code in (
         200,

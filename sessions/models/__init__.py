@@ -2,8 +2,9 @@
 
 from sessions.models.activity import Activity
 from sessions.models.attempt import Attempt
+from sessions.models.breaker import Breaker
 from sessions.models.check_result import CheckResult
 from sessions.models.request import Request
 from sessions.models.session import Session
 
-__all__ = ["Activity", "Attempt", "CheckResult", "Request", "Session"]
+__all__ = ["Activity", "Attempt", "Breaker", "CheckResult", "Request", "Session"]

@@ -7,19 +7,13 @@ from django.db.models import Case, Count, F, Max, Min, Q, Value, When
 from django.utils import timezone
 
 from sessions.models.session import LIVE, Phase, Session, State
-from sessions.reasons import Reason
+from sessions.reasons import HANDLING, Reason
 from studio import crash, disk, queue
 from tasks.lifecycle import Status
 from tasks.models import Task
 
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
-
-POISONED = (
-    Reason.CONTEXT_OVERFLOW,
-    Reason.PROVIDER_REFUSED,
-    Reason.MALFORMED_ANSWER,
-)  # would fail again as they stand
 
 
 class Lease(models.TextChoices):
@@ -46,7 +40,8 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         First come those of the project with the fewest at work, then those of the project that was served longest ago;
         within a project the longest waiting comes first.
         """
-        waiting = self.filter(lease=Lease.CLAIMABLE, runner__in=["", runner])
+        due = Q(not_before=None) | Q(not_before__lte=timezone.now())
+        waiting = self.filter(due, lease=Lease.CLAIMABLE, runner__in=["", runner])
         if disk.shortage():
             return waiting.none()
         paths = waiting.values_list("task__project__path", flat=True).distinct()
@@ -98,6 +93,10 @@ class Attempt(models.Model):
 
     lease = models.CharField(max_length=10, choices=Lease.choices, default=Lease.IDLE)
     claimable_at = models.DateTimeField(null=True)
+    not_before = models.DateTimeField(null=True, help_text="When Studio tries its provider again.")
+    retries = models.PositiveSmallIntegerField(
+        default=0, help_text="How often Studio has run the phase again since its provider failed."
+    )
     claimed_at = models.DateTimeField(null=True)
     owner = models.CharField(max_length=40, blank=True)
     fence = models.PositiveBigIntegerField(default=0)
@@ -172,10 +171,11 @@ class Attempt(models.Model):
         `again` repeats the phase with the inputs of its last session, in the same conversation.
         """
         # This comes first: it holds the row, so that a worker that is leaving sees the new session or has left.
-        offered = self.offer(phase=phase)
+        fields: dict[str, Any] = {"phase": phase} if again and by is None else {"phase": phase, "retries": 0}
+        offered = self.offer(**fields)
         if not offered:
-            Attempt.objects.filter(pk=self.pk).update(phase=phase)
-            offered = self.offer(phase=phase)
+            Attempt.objects.filter(pk=self.pk).update(**fields)
+            offered = self.offer(**fields)
         self.phase = phase
         last = self.sessions.filter(phase=phase).order_by("-pk").first()
         if again and last is not None:
@@ -196,7 +196,8 @@ class Attempt(models.Model):
     def _conversation(self, phase: str, last: Session | None) -> str:
         """The OpenCode conversation to go on in; empty for a new one. Reviews start afresh, so that none judges itself."""
         if last is not None:
-            lost = last.reason in POISONED or (self.purged_at and last.created_at < self.purged_at)
+            poisoned = last.reason and HANDLING[Reason(last.reason)].is_fresh
+            lost = poisoned or (self.purged_at and last.created_at < self.purged_at)
             return "" if lost else last.opencode_session_id
         kin = {Phase.PLANNING: [Phase.PLANNING], Phase.FIX: [Phase.IMPLEMENTATION, Phase.FIX]}.get(
             Phase(phase), []
@@ -210,6 +211,7 @@ class Attempt(models.Model):
         free = Attempt.objects.filter(pk=self.pk).exclude(lease=Lease.CLAIMED)
         fields |= {
             "lease": Lease.CLAIMABLE,
+            "not_before": None,
             "claimable_at": timezone.now(),
             "owner": "",
             "pid": 0,

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from sessions.reasons import ADVICE, Reason
+from sessions.reasons import HANDLING, Again, Reason
 from studio.errors import Conflict
 
 if TYPE_CHECKING:
@@ -32,6 +32,13 @@ class State(models.TextChoices):
     FAILED = "failed", "Failed"
     CANCELLED = "cancelled", "Cancelled"
     INTERRUPTED = "interrupted", "Interrupted"
+
+
+class Silence(models.TextChoices):
+    """How long a session that runs has shown nothing new; the third level is its end, as `stalled`."""
+
+    QUIET = "quiet", "Quiet"
+    STALLED = "stalled", "Stalled"
 
 
 LIVE = (State.QUEUED, State.STARTING, State.RUNNING, State.WAITING)
@@ -74,6 +81,9 @@ class Session(models.Model):
     retry_notice = models.CharField(
         max_length=300, blank=True, help_text="What the provider said, while it is retried."
     )
+    silence = models.CharField(max_length=10, choices=Silence.choices, blank=True)
+    silent_since = models.DateTimeField(null=True)
+    stops_at = models.DateTimeField(null=True, help_text="When it is stopped if nothing comes.")
     rev = models.PositiveBigIntegerField(default=0)
     tokens = models.JSONField(default=dict)
     cost = models.DecimalField(max_digits=12, decimal_places=6, default=0, help_text="US dollars.")
@@ -134,7 +144,12 @@ class Session(models.Model):
     @property
     def advice(self) -> str:
         """What a person can do about its end, empty where nothing is wrong."""
-        return ADVICE[Reason(self.reason)] if self.reason else ""
+        return HANDLING[Reason(self.reason)].advice if self.reason else ""
+
+    @property
+    def goes_on_by_itself(self) -> bool:
+        """Whether Studio has queued the session that goes on with it."""
+        return self.state == State.INTERRUPTED and HANDLING[Reason(self.reason)].again != Again.PERSON
 
     # --- verbs; called inside a transaction, by the owner of the attempt's lease or by the ledger ----------------
 
@@ -157,6 +172,9 @@ class Session(models.Model):
             "detail": detail[:4000],
             "ended_at": timezone.now(),
             "retry_notice": "",
+            "silence": "",
+            "silent_since": None,
+            "stops_at": None,
         }
         if not Session.objects.filter(pk=self.pk, state__in=LIVE).update(**fields):
             raise Conflict(f"Session {self.pk} has ended.")

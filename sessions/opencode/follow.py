@@ -7,11 +7,13 @@ import queue
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
 from sessions.opencode.client import Client, OpenCodeError, sound
+from sessions.opencode.limits import USUAL, Limits
 from sessions.opencode.outcome import Outcome, explain, explain_retry, failed, judge
 from sessions.opencode.parts import PartSnapshot, Place, fetch, in_order
 from sessions.opencode.patience import WAIT_SECONDS, patiently
@@ -29,26 +31,6 @@ BURST = 500  # events taken in one round
 RINGS = ("permission.", "question.", "session.idle", "session.error", "session.compacted")
 
 
-@dataclass(frozen=True)
-class Limits:
-    """When a run has failed, in seconds.
-
-    start: nothing came after the prompt. progress: no new part or text (a tool that runs has tool_seconds). total: since the call.
-    server: OpenCode refuses connections. answer: it accepts them and does not answer. A provider that fails is given up after `retries` retries, or retry_seconds of them, whichever
-    comes first. poll: how often OpenCode is asked even if no event came. Time that the agent waits for a person counts for none of them.
-    """
-
-    start_seconds: float = 60
-    progress_seconds: float = 600
-    tool_seconds: float = 3600
-    total_seconds: float = 4 * 3600
-    server_seconds: float = 10
-    answer_seconds: float = 120
-    retries: int = 6
-    retry_seconds: float = 180
-    poll_seconds: float = 3
-
-
 def follow(
     client: Client,
     stream: EventStream,
@@ -58,16 +40,17 @@ def follow(
     tick: Callable[[], None],
     on_change: Callable[[list[PartSnapshot]], None],
     on_status: Callable[[Status], None] = lambda status: None,
-    limits: Limits = Limits(),
+    gives_up: Callable[[], bool] = lambda: False,
+    limits: Limits = USUAL,
 ) -> Outcome:
     """Follow the prompt `message_id` until it ends. Open (or `clear`) `stream` before the prompt is sent.
 
-    When it returns, `on_change` has had exactly what `snapshot` returns (parts that OpenCode took back came with `removed`). What `tick`
+    `gives_up` is asked while the provider is retried: whether to end that now. When it returns, `on_change` has had exactly what `snapshot` returns (parts that OpenCode took back came with `removed`). What `tick`
     and the callbacks raise passes through and leaves the run as it is. A failure to reach OpenCode is an outcome, not an exception, and
     so is ServerGone from `tick`.
     """
     follower = Follower(
-        client, stream, Transcript(session_id, message_id), tick, on_change, on_status, limits
+        client, stream, Transcript(session_id, message_id), tick, on_change, on_status, gives_up, limits
     )
     try:
         return follower.run()
@@ -86,10 +69,11 @@ class Follower:
         tick: Callable[[], None],
         on_change: Callable[[list[PartSnapshot]], None],
         on_status: Callable[[Status], None],
+        gives_up: Callable[[], bool],
         limits: Limits,
     ) -> None:
         self.client, self.stream, self.transcript, self.limits = client, stream, transcript, limits
-        self.tick, self.on_change, self.on_status = tick, on_change, on_status
+        self.tick, self.on_change, self.on_status, self.gives_up = tick, on_change, on_status, gives_up
         self.session_id, self.message_id = transcript.session_id, transcript.message_id
         self.status = Status()
         self.error: Json | None = (
@@ -135,9 +119,18 @@ class Follower:
 
     def _take(self, event: Event | Reconnected) -> None:
         if isinstance(event, Reconnected):
-            self.has_gap = True
-            self.poll_at = 0
+            self._note_gap()
             return
+        try:
+            self._take_in(event)
+        except (LookupError, TypeError, AttributeError):  # not as OpenCode writes it; `GET` has it right
+            self._note_gap()
+
+    def _note_gap(self) -> None:
+        self.has_gap = True
+        self.poll_at = 0
+
+    def _take_in(self, event: Event) -> None:
         self.transcript.apply(event)
         if event.type == "permission.asked":
             self.asked[event.properties["id"]] = event.properties
@@ -285,15 +278,25 @@ class Follower:
         if now - self.started_at > limits.total_seconds:
             return failed(Reason.DEADLINE, f"The run took longer than {limits.total_seconds:g} s.")
         if self.status.is_waiting:
+            self._tell(silence=None)
             return None
-        if retry and (
-            retry.attempt > limits.retries or now - (self.retrying_since or now) > limits.retry_seconds
-        ):
-            return failed(explain_retry(retry.message), f"{retry.message} (asked {retry.attempt} times)")
-        quiet = limits.tool_seconds if self.transcript.has_running_tool() else limits.progress_seconds
-        if now - self.transcript.progress_at > quiet:
-            return self._stalled(retry, quiet)
+        if retry and self._retried_enough(retry, now):
+            words = f"{retry.message} (asked {retry.attempt} times)"
+            return replace(failed(explain_retry(retry.message), words), again_at=retry.next_at)
+        most = limits.tool_seconds if self.transcript.has_running_tool() else limits.progress_seconds
+        silent = now - self.transcript.progress_at
+        if silent > most:
+            return self._stalled(retry, most)
+        rest = limits.total_seconds - (now - self.started_at)
+        self._tell(silence=limits.silence(silent, most, rest, self.status.silence))
         return None
+
+    def _retried_enough(self, retry: Retry, now: float) -> bool:
+        """Too often, too long, not before too long a time, or others have had the same."""
+        limits = self.limits
+        wait = (retry.next_at - datetime.now(UTC)).total_seconds() if retry.next_at else 0
+        too_long = now - (self.retrying_since or now) > limits.retry_seconds or wait > limits.retry_seconds
+        return retry.attempt > limits.retries or too_long or self.gives_up()
 
     def _stalled(self, retry: Retry | None, quiet: float) -> Outcome:
         detail = f"Nothing new for {quiet:g} s."
@@ -313,7 +316,7 @@ class Follower:
         if parts := self.transcript.settle(in_order(self.messages, busy=busy)):
             self.on_change(parts)
         todos = self._insist(lambda: self.client.todo(self.session_id))
-        self._tell(activity="idle", retry=None, permissions=[], questions=[], todos=todos)
+        self._tell(activity="idle", retry=None, silence=None, permissions=[], questions=[], todos=todos)
         return replace(outcome, **self._spent())
 
     def _stop(self) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sessions.reasons import Reason
@@ -14,7 +15,7 @@ class Outcome:
     """The end of a run. `kind` is `completed` or `failed`; `detail` is what the provider or OpenCode said.
 
     `tokens` has input, output, reasoning, cache_read and cache_write (input without cached, output without reasoning) and `cost` is in US
-    dollars; both include sub-agents.
+    dollars; both include sub-agents. `again_at`: when a provider that limits was going to be asked again.
     """
 
     kind: str
@@ -23,6 +24,7 @@ class Outcome:
     text: str = ""
     tokens: dict[str, int] = field(default_factory=dict)
     cost: float = 0.0
+    again_at: datetime | None = None
 
     @property
     def is_completed(self) -> bool:
@@ -55,7 +57,7 @@ def judge(answers: list[Json]) -> Outcome:
             return failed(Reason.REJECTED, "The run stopped at a tool call that was rejected.")
         case None:
             return failed(Reason.ABORTED, "The run was cut off in the middle of an answer.")
-    return failed(Reason.UNKNOWN, f"The run ended with “{info.get('finish')}”.")
+    return failed(Reason.MALFORMED_ANSWER, f"The run ended with “{info.get('finish')}”.")
 
 
 def text_of(message: Json) -> str:
@@ -90,11 +92,24 @@ NAMED_ERRORS = {
 }
 
 
+SILENT = re.compile(
+    r"timed out|cannot connect|connection (?:was )?(?:closed|reset|refused)|ECONN\w+|ENOTFOUND|socket|unable to connect",
+    re.IGNORECASE,
+)
+QUOTA = re.compile(
+    r"insufficient.?(?:quota|balance|credit)|credit balance|billing|exceeded your current quota",
+    re.IGNORECASE,
+)
+LIMITED = re.compile(r"\b429\b|rate.?limit|too many requests|quota", re.IGNORECASE)
+
+
 def explain_refusal(status: int | None, message: str) -> Reason:
     """The reason for an answer of the provider's with this HTTP status (None: there was no answer)."""
+    if status == 402 or QUOTA.search(message):
+        return Reason.PROVIDER_QUOTA
     if status in {401, 403}:
         return Reason.PROVIDER_LOGIN
-    if status == 429:
+    if status == 429 or (status == 400 and LIMITED.search(message)):
         return Reason.PROVIDER_LIMITED
     if status == 404 and "model" in message.lower():
         return Reason.MODEL_MISSING
@@ -105,10 +120,12 @@ def explain_refusal(status: int | None, message: str) -> Reason:
 
 def explain_retry(message: str) -> Reason:
     """The reason for a retry: OpenCode hands on the provider's words only, not its status."""
-    if re.search(r"timed out", message, re.IGNORECASE):
-        return Reason.STALLED
-    limited = re.search(r"\b429\b|rate.?limit|too many requests|quota", message, re.IGNORECASE)
-    return Reason.PROVIDER_LIMITED if limited else Reason.PROVIDER_ERROR
+    known = (
+        (SILENT, Reason.PROVIDER_UNREACHABLE),
+        (QUOTA, Reason.PROVIDER_QUOTA),
+        (LIMITED, Reason.PROVIDER_LIMITED),
+    )
+    return next((reason for words, reason in known if words.search(message)), Reason.PROVIDER_ERROR)
 
 
 def explain_unknown(message: str) -> Reason:

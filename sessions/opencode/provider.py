@@ -1,6 +1,7 @@
 """Which model provider the agent uses: the person's own OpenCode set-up, read and never written, or the demo model."""
 
 import functools
+import hashlib
 import json
 import os
 import re
@@ -45,6 +46,18 @@ class Provider:
     @property
     def is_demo(self) -> bool:
         return self.kind == "demo"
+
+    @property
+    def breakers(self) -> tuple[str, ...]:
+        """The names of what may be down: the provider, and its model where one is chosen."""
+        name = self.model.partition("/")[0] or next(iter(self.names), "")
+        return tuple(filter(None, (name, self.model)))
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the set-up but for the model, to see whether it has changed."""
+        parts = [self.kind, self.config, self.auth, self.environment]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 class ProviderProblem(Exception):

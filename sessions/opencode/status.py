@@ -19,6 +19,15 @@ class Retry:
 
 
 @dataclass(frozen=True)
+class Silence:
+    """Nothing new has come for a while: `level` is quiet or stalled, `stops_at` when the run is stopped if that goes on."""
+
+    level: str
+    since: datetime
+    stops_at: datetime
+
+
+@dataclass(frozen=True)
 class Permission:
     """The agent asks whether it may. `session_id` is the OpenCode session that asks, which may be a sub-agent's.
 
@@ -60,6 +69,7 @@ class Status:
 
     activity: str = "starting"
     retry: Retry | None = None
+    silence: Silence | None = None
     todos: list[Json] = field(default_factory=list)
     permissions: list[Permission] = field(default_factory=list)
     questions: list[Question] = field(default_factory=list)

@@ -77,10 +77,15 @@ class EventStream:
                     return
                 self._take(json.loads(frame.data))
 
-    def _take(self, frame: dict[str, Any]) -> None:
-        if frame["type"] == "server.connected":
+    def _take(self, frame: Any) -> None:
+        kind, properties = (
+            (frame.get("type"), frame.get("properties") or {}) if isinstance(frame, dict) else ("", {})
+        )
+        if not isinstance(kind, str) or not isinstance(properties, dict):
+            raise ValueError("This is no event of OpenCode's.")
+        if kind == "server.connected":
             if self._connected.is_set():
                 self.queue.put(Reconnected())
             self._connected.set()
-        elif frame["type"] != "server.heartbeat":
-            self.queue.put(Event(frame["type"], frame.get("properties") or {}))
+        elif kind != "server.heartbeat":
+            self.queue.put(Event(kind, properties))

@@ -5,27 +5,30 @@ import logging
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 from django.conf import settings
 
 from sessions import places, removal
+from sessions.admission import setup_for
 from sessions.ledger import Claim, Parked
 from sessions.models import Attempt, Request, Session
-from sessions.models.session import Phase, State
+from sessions.models.session import State
 from sessions.opencode import config, provider
 from sessions.opencode.client import Client, OpenCodeError, message_id, sound
-from sessions.opencode.follow import Limits, follow
+from sessions.opencode.follow import follow
+from sessions.opencode.limits import Limits
 from sessions.opencode.outcome import Outcome, failed
-from sessions.opencode.parts import snapshot
+from sessions.opencode.parts import PartSnapshot, snapshot
 from sessions.opencode.patience import patiently
 from sessions.opencode.provider import Provider, ProviderProblem, usable_model
 from sessions.opencode.pulse import ServerGone
 from sessions.opencode.server import Server, ServerProblem
+from sessions.opencode.status import Status
 from sessions.opencode.stream import EventStream
 from sessions.phases import permissions
+from sessions.phases.answers import Answers
 from sessions.phases.desk import Desk
 from sessions.phases.prompts import unheard
 from sessions.reasons import Failed, Reason
@@ -82,7 +85,7 @@ class Bench:
             try:
                 self._provider = provider.current()
             except ProviderProblem as problem:
-                raise Failed(Reason.PROVIDER_LOGIN, str(problem)) from problem
+                raise Failed(Reason.PROVIDER_SETUP, str(problem)) from problem
         isolated = places.is_sandboxed() or not settings.STUDIO_SANDBOX
         if not isolated and not self._provider.is_demo:
             raise Failed(Reason.SANDBOX, availability().sentence)
@@ -154,25 +157,26 @@ class Bench:
 
     def converse(self, session: Session, agent: str, text: str) -> str:
         """Send one prompt and follow it to its end, recording everything; the agent's last words. Raises Failed, or Parked."""
+        answers = Answers(setup_for(self.provider, session.task.project, session.phase), self.attempt.pk)
         try:
-            outcome = self._converse(session, agent, text)
+            outcome = self._converse(session, agent, text, answers)
         except ServerGone as gone:
             outcome = failed(Reason.SERVER_DIED, str(gone))
         except OpenCodeError as error:
             died = error.kind in SERVERS_OWN or self._server is None or not self._server.alive()
-            outcome = failed(Reason.SERVER_DIED if died else Reason.UNKNOWN, str(error))
+            outcome = failed(Reason.SERVER_DIED if died else Reason.AGENT_REFUSED, str(error))
         if outcome.reason in {Reason.SERVER_DIED, Reason.ABORTED} and session.awaits_answer:
             raise Parked  # OpenCode is gone, and the request is not
         if not outcome.is_completed:
-            raise Failed(outcome.reason or Reason.UNKNOWN, outcome.detail)
+            raise answers.failure(outcome)
         return outcome.text
 
-    def _converse(self, session: Session, agent: str, text: str) -> Outcome:
+    def _converse(self, session: Session, agent: str, text: str, answers: Answers) -> Outcome:
         client = self._server_for(session).client(timeout=CALL_SECONDS)
         stream = EventStream(self.server.base_url, self.server.password, str(self.server.workspace))
         try:
             self._wait_for(stream.open)
-            model = self._model(session, client)
+            model = self._model(answers, client)
             conversation = session.opencode_session_id or self._wait_for(
                 lambda: client.create_session(str(session.task), {"session": session.pk})
             )
@@ -186,6 +190,15 @@ class Bench:
             crash.point("prompt-noted")
             recorder = Recorder(self.claim, session)
             desk = Desk(self.claim, session, client)
+
+            def hand_on(parts: list[PartSnapshot]) -> None:
+                recorder.write(parts)
+                answers.hand_on(parts)
+
+            def look(status: Status) -> None:
+                desk.look(status)
+                answers.look(status)
+
             answered = list(unheard(session))
             self._wait_for(lambda: client.prompt_async(conversation, prompt, agent, model, text))
             crash.point("prompt-sent")
@@ -194,7 +207,7 @@ class Bench:
                     request.delivered(Request.Delivery.PROMPT)
             outcome = follow(
                 client, stream, conversation, prompt,
-                tick=partial(self._tick, desk.tick), on_change=recorder.write, on_status=desk.look, limits=limits(),
+                tick=partial(self._tick, desk.tick), on_change=hand_on, on_status=look, gives_up=answers.gives_up, limits=limits(),
             )  # fmt: skip
             crash.point("idle-seen")
             if self.server.alive():
@@ -218,14 +231,11 @@ class Bench:
         if self._server is not None:
             self._server.check()
 
-    def _model(self, session: Session, client: Client) -> str:
-        project = session.task.project
-        chosen = (project.review_model if session.phase == Phase.REVIEW else "") or project.model
-        setup = self.provider if self.provider.is_demo or not chosen else replace(self.provider, model=chosen)
+    def _model(self, answers: Answers, client: Client) -> str:
         try:
-            return self._wait_for(lambda: usable_model(setup, client))
+            return self._wait_for(lambda: usable_model(answers.setup, client))
         except ProviderProblem as problem:
-            raise Failed(Reason.MODEL_MISSING, str(problem)) from problem
+            raise answers.failure(failed(Reason.MODEL_MISSING, str(problem))) from problem
 
     def close(self) -> list[int]:
         """Stop everything of the attempt; the ids of processes that could not be ended (none: confirmed gone).
@@ -258,7 +268,10 @@ def workspace_failures() -> Iterator[None]:
 def limits() -> Limits:
     """How long a session may be silent and may run, in seconds."""
     return Limits(
+        quiet_seconds=settings.STUDIO_QUIET_SECONDS,
+        stalled_seconds=settings.STUDIO_STALLED_SECONDS,
         progress_seconds=settings.STUDIO_PROGRESS_SECONDS,
+        tool_seconds=settings.STUDIO_TOOL_SECONDS,
         retry_seconds=settings.STUDIO_RETRY_SECONDS,
         total_seconds=settings.STUDIO_SESSION_SECONDS,
     )

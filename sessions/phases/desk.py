@@ -8,7 +8,7 @@ from django.conf import settings
 
 from sessions.ledger import POLL_SECONDS, Claim, Parked
 from sessions.models import Request, Session
-from sessions.models.session import State
+from sessions.models.session import Silence, State
 from sessions.opencode.client import Client, OpenCodeError
 from sessions.opencode.status import Status
 from sessions.recorder import clean
@@ -47,14 +47,37 @@ class Desk:
         """Store what changed in what the agent shows."""
         todos = list(status.todos)
         notice = f"{status.retry.message} (retry {status.retry.attempt})"[:300] if status.retry else ""
-        if todos != self.session.todos or notice != self.session.retry_notice:
-            self.session.todos, self.session.retry_notice = todos, notice
-            with self.claim.record():
-                Session.objects.filter(pk=self.session.pk).update(todos=todos, retry_notice=notice)
-                self.session.task.note("session.progressed", session_id=self.session.pk)
+        silence = status.silence
+        shown = {
+            "todos": todos,
+            "retry_notice": notice,
+            "silence": silence.level if silence else "",
+            "silent_since": silence.since if silence else None,
+            "stops_at": silence.stops_at if silence else None,
+        }
+        self._show(shown)
         asked = {(Request.Kind.PERMISSION.value, each.id): asdict(each) for each in status.permissions}
         asked |= {(Request.Kind.QUESTION.value, each.id): asdict(each) for each in status.questions}
         self._open(asked)
+
+    def _show(self, shown: dict[str, Any]) -> None:
+        """Write what has changed, with an event: cards and pages read it anew."""
+        if all(getattr(self.session, name) == value for name, value in shown.items()):
+            return
+        stalls = shown["silence"] == Silence.STALLED != self.session.silence
+        for name, value in shown.items():
+            setattr(self.session, name, value)
+        with self.claim.record():
+            Session.objects.filter(pk=self.session.pk).update(**shown)
+            if stalls:
+                self.session.task.note(
+                    "session.stalled",
+                    session_id=self.session.pk,
+                    phase=self.session.phase,
+                    stops_at=shown["stops_at"].isoformat(),
+                )
+            else:
+                self.session.task.note("session.progressed", session_id=self.session.pk)
 
     def _open(self, asked: dict[tuple[str, str], dict[str, Any]]) -> None:
         """A row for each request that is new; the session waits while one is there."""

@@ -30,6 +30,8 @@ class Reply:
     hang: bool = False
     hang_mid: bool = False
     drop: bool = False
+    drop_mid: bool = False
+    no_done: bool = False
     malformed: bool = False
     prompt_tokens: int = 0
 
@@ -51,6 +53,8 @@ class Reply:
             hang=bool(step.get("hang")),
             hang_mid=bool(step.get("hang_mid")),
             drop=bool(step.get("drop")),
+            drop_mid=bool(step.get("drop_mid")),
+            no_done=bool(step.get("no_done")),
             malformed=bool(step.get("malformed")),
             prompt_tokens=prompt_tokens,
         )
@@ -88,12 +92,14 @@ def chunks(reply: Reply) -> Iterator[Chunk]:
     yield chunk({"role": "assistant", "content": ""})
     yield from (chunk({"reasoning_content": piece}) for piece in pieces(reply.reasoning))
     yield from (chunk({"content": piece}) for piece in pieces(reply.text))
-    if reply.hang_mid:
+    if reply.hang_mid or reply.drop_mid:
         return
     for index, (name, arguments) in enumerate(reply.tools):
         call = {"name": name, "arguments": json.dumps(arguments)}
         identity = f"call_{time.time_ns():x}{index}"
         yield chunk({"tool_calls": [{"index": index, "id": identity, "type": "function", "function": call}]})
+    if reply.no_done:
+        return
     yield chunk({}, finish=reply.finish or ("tool_calls" if reply.tools else "stop"))
     written = (len(reply.text) + len(reply.reasoning) + len(json.dumps(reply.tools))) // 4
     usage = {

@@ -17,6 +17,7 @@ from studio.demo_model.turn import Turn, understand
 
 MODEL = "demo"
 KEPT_REQUESTS = 300
+FAULTS = {"error", "times", "hang", "hang_mid", "drop", "drop_mid", "malformed", "no_done"}  # keys of a step
 
 
 class DemoModel(ThreadingHTTPServer):
@@ -62,7 +63,7 @@ class DemoModel(ThreadingHTTPServer):
         self.failures[key] += 1
         if self.failures[key] <= step["times"]:
             return step
-        return {name: value for name, value in step.items() if name not in {"error", "times"}} or {
+        return {name: value for name, value in step.items() if name not in FAULTS} or {
             "text": "It worked in the end."
         }
 
@@ -129,6 +130,10 @@ class Handler(BaseHTTPRequestHandler):
             self._pause(delay)
         if reply.hang_mid:
             return self._hang()
+        if reply.drop_mid:
+            return self._drop()
+        if reply.no_done:
+            return None
         self.wfile.write(b"data: [DONE]\n\n")
 
     def _send_error(self, reply: Reply) -> None:

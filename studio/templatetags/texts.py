@@ -68,6 +68,20 @@ def moment(at: datetime | None) -> SafeString | str:
 
 
 @register.filter
+def clock(at: datetime | None) -> SafeString | str:
+    """The time of a moment that is near, `14:05`; the page's clock shows it in the reader's zone."""
+    if at is None:
+        return ""
+    utc = at.astimezone(timezone.get_default_timezone())
+    return format_html(
+        '<time datetime="{}" title="{}" data-clock>{}</time>',
+        utc.isoformat(timespec="seconds"),
+        f"{utc:%Y-%m-%d %H:%M:%S} UTC",
+        f"{utc:%H:%M}",
+    )
+
+
+@register.filter
 def dollars(amount: Any) -> str:
     """`$0.14`; small amounts keep their digits, and nothing costs nothing: empty."""
     amount = float(amount or 0)

@@ -14,9 +14,10 @@ from django.test import override_settings
 
 from sessions.opencode import config
 from sessions.opencode.client import Client, message_id
-from sessions.opencode.follow import Limits, follow
+from sessions.opencode.follow import follow
+from sessions.opencode.limits import Limits
 from sessions.opencode.outcome import Outcome
-from sessions.opencode.parts import PartSnapshot
+from sessions.opencode.parts import PartSnapshot, snapshot
 from sessions.opencode.provider import demo
 from sessions.opencode.server import Server
 from sessions.opencode.status import Status
@@ -166,3 +167,17 @@ class Agent:
         return [
             entry["body"] for entry in list(self.model.log) if text in json.dumps(entry["body"]["messages"])
         ]
+
+
+def assert_equals_opencodes_own_list(agent: Agent, run: Run) -> None:
+    """The parts handed on are those that OpenCode lists for the prompt, its sub-agents' included: read here without our own reader."""
+    listed: list[tuple[str, str, str]] = []
+    for session in [{"id": run.session_id}, *agent.client.children(run.session_id)]:
+        for message in agent.client.messages(session["id"]):
+            if message["info"]["id"] >= run.message_id:
+                listed += [
+                    (message["info"]["id"], part["id"], part.get("text", "")) for part in message["parts"]
+                ]
+    handed_on = [(part.message_id, part.part_id, part.text) for part in run.recorded if part.kind != "error"]
+    assert handed_on == sorted(listed)
+    assert run.recorded == snapshot(agent.client, run.session_id, run.message_id)

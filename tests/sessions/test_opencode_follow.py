@@ -12,11 +12,11 @@ import pytest
 
 from sessions.opencode import config
 from sessions.opencode.client import Client, OpenCodeError
-from sessions.opencode.follow import Limits
+from sessions.opencode.limits import Limits
 from sessions.opencode.parts import snapshot
 from sessions.opencode.transcript import WRITE_SECONDS
 from sessions.reasons import Reason
-from tests.sessions.opencode_run import Agent, Run
+from tests.sessions.opencode_run import Agent, assert_equals_opencodes_own_list
 
 pytestmark = pytest.mark.real
 
@@ -32,20 +32,6 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
 def clean_workspace(agent: Agent) -> None:
     subprocess.run(["git", "checkout", "-q", "."], cwd=agent.workspace, check=True)
     subprocess.run(["git", "clean", "-fdq"], cwd=agent.workspace, check=True)
-
-
-def assert_equals_opencodes_own_list(agent: Agent, run: Run) -> None:
-    """The parts handed on are those that OpenCode lists for the prompt, its sub-agents' included: read here without our own reader."""
-    listed: list[tuple[str, str, str]] = []
-    for session in [{"id": run.session_id}, *agent.client.children(run.session_id)]:
-        for message in agent.client.messages(session["id"]):
-            if message["info"]["id"] >= run.message_id:
-                listed += [
-                    (message["info"]["id"], part["id"], part.get("text", "")) for part in message["parts"]
-                ]
-    handed_on = [(part.message_id, part.part_id, part.text) for part in run.recorded if part.kind != "error"]
-    assert handed_on == sorted(listed)
-    assert run.recorded == snapshot(agent.client, run.session_id, run.message_id)
 
 
 def test_a_plan_and_its_implementation_are_handed_on_as_opencode_lists_them(agent: Agent) -> None:

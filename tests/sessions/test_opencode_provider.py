@@ -182,7 +182,7 @@ def test_message_ids_ascend() -> None:
         ({"name": "APIError", "data": {"message": "Overloaded", "statusCode": 529}}, Reason.PROVIDER_ERROR),
         (
             {"name": "APIError", "data": {"message": "Provider response headers timed out after 180000ms"}},
-            Reason.STALLED,
+            Reason.PROVIDER_UNREACHABLE,
         ),
         (
             {"name": "ProviderAuthError", "data": {"providerID": "x", "message": "no key"}},

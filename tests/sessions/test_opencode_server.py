@@ -13,7 +13,7 @@ import pytest
 
 from sessions.opencode import config
 from sessions.opencode.client import OpenCodeError
-from sessions.opencode.follow import Limits
+from sessions.opencode.limits import Limits
 from sessions.opencode.provider import ProviderProblem, demo, usable_model
 from sessions.opencode.server import Server, ServerProblem
 from sessions.opencode.status import Status
