@@ -126,9 +126,14 @@ class Session(models.Model):
 
     @property
     def goes_on(self) -> bool:
-        """Whether the agent was reached before, by this session or the one that it resumes: its prompt need only say so."""
-        prompted = self.prompt_ids or (self.resumes and self.resumes.prompt_ids)
-        return bool(prompted and self.opencode_session_id)
+        """Whether the agent has heard the prompt before, in this conversation: then it need only be told to go on.
+
+        What it heard stands in the activity. An OpenCode that died too soon has taken the prompt with it.
+        """
+        if not self.opencode_session_id:
+            return False
+        kin = Session.objects.filter(pk__in=[each.pk for each in self.lineage])
+        return kin.filter(opencode_session_id=self.opencode_session_id, activity__isnull=False).exists()
 
     @property
     def lineage(self) -> "list[Session]":

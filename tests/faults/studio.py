@@ -156,8 +156,16 @@ class Studio(running.Studio):
     def fired(self, within: float = 150) -> int:
         """Wait until the armed point was come by; the process that was killed or stopped there."""
         file = self.home / "run" / "crashed"
-        until(file.exists, within, "a process at the armed point")
+        try:
+            until(file.exists, within, "a process at the armed point")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.story()}\n{self.log('runs')}") from None
         return int(file.read_text())
+
+    def story(self) -> str:
+        """The last events, each in a line."""
+        rows = self.rows("SELECT at, name, session_id, data FROM tasks_event ORDER BY id DESC LIMIT 15")
+        return "\n".join(f"{row['at']} {row['name']} {row['session_id']} {row['data']}" for row in rows[::-1])
 
     # --- waiting ---------------------------------------------------------------------------------------------------
 

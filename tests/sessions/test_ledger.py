@@ -109,12 +109,22 @@ def test_a_write_that_was_refused_leaves_nothing_behind(started: Task) -> None:
 def test_an_interrupted_session_goes_on_in_a_new_one_in_the_same_conversation(started: Task) -> None:
     claim = claimed(started)
     running = begin(claim, opencode_session_id="ses_1", prompt_ids=["msg_1"])
+    factories.make_activity(running, kind="prompt")
     ledger.take_back(Attempt.objects.get(pk=claim.attempt.pk), gone=True, detail="Process 1 is gone.")
     running.refresh_from_db()
     assert (running.state, running.reason) == ("interrupted", "worker_died")
     again = claimed(started).next_session()
     assert again is not None
     assert (again.resumes_id, again.opencode_session_id, again.goes_on) == (running.pk, "ses_1", True)
+
+
+def test_a_prompt_that_may_have_died_with_its_agent_is_told_whole_again(started: Task) -> None:
+    claim = claimed(started)
+    begin(claim, opencode_session_id="ses_1", prompt_ids=["msg_1"])
+    ledger.take_back(Attempt.objects.get(pk=claim.attempt.pk), gone=True)
+    again = claimed(started).next_session()
+    assert again is not None
+    assert (again.opencode_session_id, again.goes_on) == ("ses_1", False)
 
 
 def test_what_was_under_way_in_an_interrupted_session_is_marked_so(started: Task) -> None:
