@@ -185,6 +185,7 @@ def test_cancelling_twice_is_one_cancellation(started: Task, alice: Any) -> None
     claim = claimed(started)
     begin(claim)
     assert [started.cancel(by=alice) for _ in range(2)] == [False, False]
+    assert Event.objects.filter(name="task.stopping").count() == 1
     claim.finish_stop()
     with pytest.raises(Conflict):
         started.cancel(by=alice)
@@ -355,6 +356,20 @@ def test_a_start_during_a_removal_is_carried_out_after_it(project: Any, alice: A
         attempt.task.retry(by=alice)
         assert ledger.claim() is None
     assert ledger.claim() is not None
+
+
+def test_a_cancel_that_comes_while_a_worker_lands_the_change_leaves_the_task_done(
+    started: Task, alice: Any
+) -> None:
+    claim = claimed(started)
+    begin(claim).end("completed")
+    Task.objects.update(status="review")
+    started.refresh_from_db()
+    started.cancel(by=alice)
+    started.merged("0" * 40)
+    assert claim.release()
+    started.refresh_from_db()
+    assert (started.status, Attempt.objects.get().lease) == ("done", "idle")
 
 
 def test_a_worker_that_works_on_another_attempt_is_not_killed_for_one_it_lost(

@@ -385,6 +385,31 @@ def test_a_sweep_finds_children_that_dropped_the_marker(sandbox: Sandbox) -> Non
     process.wait(5)
 
 
+def test_a_daemon_that_clears_its_environment_and_leaves_its_folder_ends_with_the_run(
+    sandbox: Sandbox,
+) -> None:
+    """Nothing but its descent leads to it, and as an orphan it has no ancestor but the sandbox or the keeper."""
+    seconds = 300 + time.monotonic_ns() % 10**6 / 10**7
+    script = f"cd /; (setsid env -i sleep {seconds} >/dev/null 2>&1 &); sleep 300"
+    process = sandbox.popen(["sh", "-c", script], network=False)
+    wait_for(lambda: sleeping(seconds))
+    process.terminate()
+    wait_for(lambda: not sleeping(seconds), 5)
+    process.wait(5)
+
+
+def sleeping(seconds: float) -> bool:
+    wanted = f"sleep\0{seconds}\0".encode()
+    commands = [file for file in Path("/proc").glob("[0-9]*/cmdline") if file.exists()]
+    return any(file.read_bytes() == wanted for file in commands)
+
+
+def test_the_exit_code_and_the_signal_of_a_command_pass(sandbox: Sandbox) -> None:
+    assert sh(sandbox, "exit 7").exit_code == 7
+    assert sh(sandbox, "kill -9 $$").exit_code in {-9, 137}
+    assert sandbox.run(["no-such-program"], timeout=10).exit_code in {1, 127}
+
+
 def test_a_sweep_finds_a_process_by_its_folder(studio_home: Path) -> None:
     workspace = studio_home / "work/DEMO-1-1"
     stray = subprocess.Popen(["sleep", "300"], cwd=workspace)
