@@ -2,13 +2,16 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 from sessions.opencode.client import Client, OpenCodeError
 
 ASK_SECONDS = 3.0  # between two questions
 ANSWER_SECONDS = 3.0  # within which a healthy server answers
 DOUBT_SECONDS = 12.0  # for the second question: the machine may be short of CPU
-SILENT_SECONDS = 20.0  # without an answer it is given up
+SILENT_SECONDS = 20.0  # without an answer it is given up,
+BUSY_SECONDS = 120.0  # or after this while it works: on a machine that is short of CPU it is late, not dead
+WORKING_SECONDS = 0.1  # of CPU since its last answer: it works
 
 
 class ServerGone(Exception):
@@ -16,10 +19,15 @@ class ServerGone(Exception):
 
 
 class Pulse:
-    """Asks one server in a thread of its own, until `stop`. `check` may be called from any thread."""
+    """Asks one server in a thread of its own, until `stop`. `check` may be called from any thread.
 
-    def __init__(self, client: Client) -> None:
+    `spent` says how many seconds of CPU the server has used.
+    """
+
+    def __init__(self, client: Client, spent: Callable[[], float]) -> None:
         self._client = client
+        self._spent = spent
+        self._spent_before = spent()
         self._answered_at = time.monotonic()
         self._failures = 0
         self._trouble = ""
@@ -27,9 +35,11 @@ class Pulse:
         threading.Thread(target=self._ask_until_stopped, name="opencode-pulse", daemon=True).start()
 
     def check(self) -> None:
-        """Raises ServerGone when two questions in a row have failed, and the last answer is SILENT_SECONDS ago."""
+        """Raises ServerGone when two questions in a row have failed, and the last answer is too long ago."""
         silent = time.monotonic() - self._answered_at
-        if self._failures >= 2 and silent > SILENT_SECONDS:
+        if self._failures < 2 or silent <= SILENT_SECONDS:
+            return
+        if silent > BUSY_SECONDS or self._spent() - self._spent_before < WORKING_SECONDS:
             raise ServerGone(f"OpenCode has given no answer for {silent:.0f} s ({self._trouble}).")
 
     def stop(self) -> None:
@@ -44,4 +54,5 @@ class Pulse:
                 self._failures, self._trouble = self._failures + 1, str(error)
             else:
                 self._failures, self._answered_at = 0, time.monotonic()
+                self._spent_before = self._spent()
         self._client.close()

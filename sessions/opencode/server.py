@@ -22,6 +22,7 @@ from sessions.opencode.config import environment
 from sessions.opencode.provider import Provider
 from sessions.opencode.pulse import Pulse, ServerGone
 from studio import crash
+from studio.keeper import descendants
 
 Launch = Callable[[list[str], dict[str, str]], subprocess.Popen[bytes]]
 LONGEST_LOG = 10 * 1024 * 1024  # bytes
@@ -101,11 +102,20 @@ class Server:
         except BaseException:
             self.stop(grace=2)
             raise
-        self._pulse = Pulse(self.client())
+        self._pulse = Pulse(self.client(), self.cpu_seconds)
 
     def alive(self) -> bool:
         """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
+
+    def cpu_seconds(self) -> float:
+        """What OpenCode itself has used, without its tools; 0 where it is not found."""
+        for pid in [self.pid, *descendants(self.pid)]:
+            with contextlib.suppress(OSError, ValueError):
+                if Path(os.readlink(f"/proc/{pid}/exe")).name == "opencode":
+                    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return 0.0
 
     def check(self) -> None:
         """Raises ServerGone where the process has ended, or does not answer any more."""
