@@ -11,7 +11,7 @@ ANSWER_SECONDS = 3.0  # within which a healthy server answers
 DOUBT_SECONDS = 12.0  # for the second question: the machine may be short of CPU
 SILENT_SECONDS = 20.0  # without an answer it is given up,
 BUSY_SECONDS = 120.0  # or after this while it works: on a machine that is short of CPU it is late, not dead
-WORKING_SECONDS = 0.1  # of CPU since its last answer: it works
+WORKING_SECONDS = 0.1  # of CPU since it was first late: it works
 
 
 class ServerGone(Exception):
@@ -27,7 +27,8 @@ class Pulse:
     def __init__(self, client: Client, spent: Callable[[], float]) -> None:
         self._client = client
         self._spent = spent
-        self._spent_before = spent()
+        self._spent_before = 0.0
+        self._is_late = False  # it did not answer in time; else it answered nonsense, or nobody was there
         self._answered_at = time.monotonic()
         self._failures = 0
         self._trouble = ""
@@ -39,7 +40,8 @@ class Pulse:
         silent = time.monotonic() - self._answered_at
         if self._failures < 2 or silent <= SILENT_SECONDS:
             return
-        if silent > BUSY_SECONDS or self._spent() - self._spent_before < WORKING_SECONDS:
+        works = self._is_late and self._spent() - self._spent_before >= WORKING_SECONDS
+        if silent > BUSY_SECONDS or not works:
             raise ServerGone(f"OpenCode has given no answer for {silent:.0f} s ({self._trouble}).")
 
     def stop(self) -> None:
@@ -51,8 +53,10 @@ class Pulse:
             try:
                 self._client.health(DOUBT_SECONDS if self._failures else ANSWER_SECONDS)
             except OpenCodeError as error:
-                self._failures, self._trouble = self._failures + 1, str(error)
+                self._is_late, self._trouble = error.kind == "timeout", str(error)
+                if not self._failures:
+                    self._spent_before = self._spent()
+                self._failures += 1
             else:
                 self._failures, self._answered_at = 0, time.monotonic()
-                self._spent_before = self._spent()
         self._client.close()
