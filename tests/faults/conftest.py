@@ -11,6 +11,7 @@ import pytest
 from tests.faults import invariants, report
 from tests.faults.studio import Studio
 
+TEST_SECONDS = 900  # against hangs only: each wait has its own deadline
 LANE = os.environ.get(
     "FAULTS_LANE", ""
 )  # sample or full by `make faults`; else whatever pytest was asked for
@@ -76,6 +77,9 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The sample in the order of the files; all of them module by module, in an order that the seed makes."""
+    for item in items:
+        if not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
     if LANE == "sample":
         kept = [item for item in items if _mark(item).kwargs.get("sample")]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])

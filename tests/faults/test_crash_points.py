@@ -17,7 +17,9 @@ from tests.faults.studio import BUILD, PLAIN, WRITES, Studio, kill
 from tests.running import until
 
 NOTICED_SECONDS = 60
-RESULT_SECONDS = 150  # from the crash to the right result, OpenCode's second start included
+RESULT_SECONDS = (
+    300  # from the crash to the right result; no promise, a busy machine starts OpenCode twice in it
+)
 
 PLAN = [{"text": "## Summary\n\nMake the file."}]
 APPROVED = [{"verdict": {"verdict": "approved", "summary": "Good.", "findings": []}}]
@@ -83,7 +85,10 @@ def right_result(studio: Studio, task: int, status: str = "review") -> None:
             and last["state"] == "completed"
         )
 
-    until(arrived, RESULT_SECONDS, f"{status} of task {task}")
+    try:
+        until(arrived, RESULT_SECONDS, f"{status} of task {task}")
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{studio.story()}\n{studio.log('runs')}") from None
     done = [session["phase"] for session in studio.sessions(task) if session["state"] == "completed"]
     assert sorted(done) == sorted(set(done)), f"something was done twice: {done}"
     assert {"implementation", "checks"} <= set(done)
@@ -165,7 +170,7 @@ def test_a_process_is_killed_while_a_task_is_cancelled(
 ) -> None:
     task = studio.file(project(studio, fresh_repository), "Stop it", WAITS)
     session = studio.execute(task)
-    until(lambda: studio.activity(session), 60, "the agent at work")
+    until(lambda: studio.activity(session), 150, "the agent at work")
     studio.arm(point)
     with_answer = POINTS[point] != "web"
     if with_answer:
@@ -219,7 +224,7 @@ def assert_landed_once(repository: Path) -> None:
 @pytest.mark.fault("R01")
 def test_the_worker_is_killed_while_studio_stops(studio: Studio, fresh_repository: Path) -> None:
     task = studio.file(project(studio, fresh_repository), "Go on", WAITS)
-    until(lambda: studio.activity(studio.execute(task)), 60, "the agent at work")
+    until(lambda: studio.activity(studio.execute(task)), 150, "the agent at work")
     studio.arm("drain-cleared")
     studio.stop()
     studio.fired(within=1)
