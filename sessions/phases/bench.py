@@ -210,7 +210,7 @@ class Bench:
                 tick=partial(self._tick, desk.tick), on_change=hand_on, on_status=look, gives_up=answers.gives_up, limits=limits(),
             )  # fmt: skip
             crash.point("idle-seen")
-            if self.server.alive():
+            if self._server is not None and self._server.alive():  # `server` would start another one
                 everything = [
                     self._wait_for(partial(snapshot, client, conversation, each)) for each in prompts
                 ]
