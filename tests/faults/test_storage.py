@@ -79,7 +79,7 @@ def test_a_full_disk_stops_what_runs_and_starts_nothing_until_there_is_room(
     other = cramped.file(cramped.get(f"/tasks/{task}")["project"], "Another", BUILD)
     first = cramped.sessions(task)[0]["id"]
     cramped.page("/")  # signs in, while that can be noted
-    until(lambda: cramped.rows(BUSY), 150, "the agent's command")
+    until(lambda: cramped.rows(BUSY), 200, "the agent's command")
     filler = fill(small_disk, left)
     if left:
         assert cramped.wait_ended(first)["reason"] == "disk_full"
