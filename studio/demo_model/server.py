@@ -59,7 +59,7 @@ class DemoModel(ThreadingHTTPServer):
         return Reply.of(step, turn, prompt_tokens=len(json.dumps(body)) // 4)
 
     def _fail_a_few_times(self, turn: Turn, step: dict[str, Any], session: str) -> dict[str, Any]:
-        key = f"{session}/{turn.phase}/{turn.round}/{turn.step}"
+        key = f"{session}/{turn.phase}/{turn.step}/{json.dumps(step)}"  # in whichever round: a retry is another one
         self.failures[key] += 1
         if self.failures[key] <= step["times"]:
             return step
