@@ -52,9 +52,10 @@ const studioLive = (() => {
     else htmx.trigger(element, "ring");
   }
 
-  document.addEventListener("htmx:beforeRequest", (event) => busy.add(event.detail.elt));
+  // Of an element that its own answer replaced, htmx tells here through a parent: only requestConfig still names it.
+  document.addEventListener("htmx:beforeRequest", (event) => busy.add(event.detail.requestConfig.elt));
   document.addEventListener("htmx:afterRequest", (event) => {
-    const { elt } = event.detail;
+    const { elt } = event.detail.requestConfig;
     busy.delete(elt);
     if (!rung.delete(elt)) return;
     const names = (elt.dataset.ring || "").split(" ").filter(Boolean);

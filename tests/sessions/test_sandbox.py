@@ -400,8 +400,14 @@ def test_a_daemon_that_clears_its_environment_and_leaves_its_folder_ends_with_th
 
 def sleeping(seconds: float) -> bool:
     wanted = f"sleep\0{seconds}\0".encode()
-    commands = [file for file in Path("/proc").glob("[0-9]*/cmdline") if file.exists()]
-    return any(file.read_bytes() == wanted for file in commands)
+    return any(command_of(process) == wanted for process in Path("/proc").glob("[0-9]*"))
+
+
+def command_of(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:  # it has just ended
+        return b""
 
 
 def test_the_exit_code_and_the_signal_of_a_command_pass(sandbox: Sandbox) -> None:

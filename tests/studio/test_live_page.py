@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, Route, expect, sync_playwright
 
+from tests.running import until
 from tests.studio import live_site
 from tests.studio.live_site import Site
 
@@ -130,6 +131,29 @@ def test_a_rung_element_fetches_itself_but_never_under_a_draft(site: Site, page:
     page.locator("textarea").fill("")
     page.locator("textarea").blur()
     expect(page.locator("#form")).to_have_text(f"{events} events")
+
+
+def test_an_element_that_is_rung_while_it_replaces_itself_fetches_once_more(page: Page) -> None:
+    html = '<p id="self" data-ring="self" hx-get="/self/" hx-trigger="ring" hx-swap="outerHTML">{}</p>'
+    asked: list[Route] = []
+
+    def keep(route: Route) -> None:
+        asked.append(route)
+
+    def answer(number: int, text: str) -> None:
+        until(lambda: len(asked) == number or page.wait_for_timeout(10), 10, f"request {number}")
+        asked[-1].fulfill(body=html.format(text), content_type="text/html")
+
+    page.route("**/self/", keep)
+    page.evaluate(
+        "(html) => { document.body.insertAdjacentHTML('beforeend', html); htmx.process(document.getElementById('self')); }",
+        html,
+    )
+    page.evaluate("studioLive.ring(['self'])")
+    page.evaluate("studioLive.ring(['self'])")  # what the first answer says may be older than this
+    answer(1, "first")
+    answer(2, "second")
+    expect(page.locator("#self")).to_have_text("second")
 
 
 def test_open_details_stay_open_and_selected_text_stays_selected(site: Site, page: Page) -> None:
