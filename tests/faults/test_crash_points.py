@@ -41,8 +41,7 @@ BUILDS = [
 WITHOUT_OPENCODE = {"claimed", "session-starting", "workspace-made", "before-release", "released"}
 MERGES = ["merge-begun", "merge-landed"]
 SAMPLE = {
-    "attempt-started", "execute-committed", "claimed", "prompt-sent", "committed", "checks-run", "before-release",
-    "reap-killed", "stop-cleared",
+    "execute-committed", "claimed", "committed", "before-release", "reap-killed", "stop-cleared",
 }  # fmt: skip
 
 

@@ -178,7 +178,7 @@ def test_a_wake_up_from_the_future_keeps_nobody_waiting(studio: Studio, fresh_re
 # --- R09: turns ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.fault("R09", sample=True)
+@pytest.mark.fault("R09")
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_serve_two_hundred_tasks_of_five_projects_by_turns() -> None:
     projects = [factories.make_project(key=f"FAIR{letter}") for letter in "ABCDE"]

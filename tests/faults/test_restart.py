@@ -141,7 +141,7 @@ def cancel_all(studio: Studio, tasks: list[int]) -> None:
     studio.wait_quiet(within=120)
 
 
-@pytest.mark.fault("R32", sample=True)
+@pytest.mark.fault("R32")
 def test_a_start_amid_a_mess_sets_it_right_and_says_so(mess: Any, fresh_repository: Path) -> None:
     studio, tasks, left = mess
     before, began = checkout_sum(fresh_repository), time.monotonic()

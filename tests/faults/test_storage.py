@@ -68,7 +68,7 @@ def fill(disk: Path, left: int) -> Path:
 @pytest.mark.parametrize(
     "left",
     [
-        pytest.param(10, marks=pytest.mark.fault("R22", sample=True)),
+        pytest.param(10, marks=pytest.mark.fault("R22")),
         pytest.param(0, marks=pytest.mark.fault("R22")),
     ],
 )
@@ -137,7 +137,7 @@ def hold(studio: Studio, seconds: float) -> None:
         other.execute("ROLLBACK")
 
 
-@pytest.mark.fault("R23", sample=True)
+@pytest.mark.fault("R23")
 def test_eight_writers_and_a_lock_of_ten_seconds_show_nobody_an_error(
     studio: Studio, fresh_repository: Path
 ) -> None:

@@ -128,7 +128,7 @@ def assert_shown(studio: Studio, task: int, number: int) -> None:
 # --- R07: poison -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.fault("R07", sample=True)
+@pytest.mark.fault("R07")
 def test_a_task_that_kills_its_worker_stops_after_three_tries_and_others_go_on(
     studio: Studio, fresh_repository: Path
 ) -> None:
