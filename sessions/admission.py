@@ -24,7 +24,7 @@ def setup_for(setup: Provider, project: Any, phase: str) -> Provider:
 
 
 def admitted(runner: str) -> Iterator[tuple[Attempt, list[Breaker]]]:
-    """What a worker of that runner could take now, the longest waiting first, each with the breakers that it would try."""
+    """What a worker of that runner could take now, by turns between projects, each with the breakers that it would try."""
     waiting = Attempt.objects.claimable(runner)
     down = {breaker.name: breaker for breaker in Breaker.objects.down()}
     if not down:
