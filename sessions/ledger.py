@@ -24,14 +24,13 @@ from sessions.models import Attempt, Breaker, Session
 from sessions.models.attempt import Lease
 from sessions.models.session import State
 from sessions.reasons import Reason
-from studio import crash, database, disk, processes, queue
+from studio import crash, database, disk, drain, processes, queue
 from tasks.models import Task
 
 log = logging.getLogger(__name__)
 
 MOST_TRIES = 3
 POLL_SECONDS = 0.5
-DRAIN_FILE = settings.STUDIO_HOME / "run" / "drain"
 
 
 class LeaseLost(Exception):
@@ -130,7 +129,7 @@ class Claim:
             raise LeaseLost
         if state[0] is not None:
             raise Stopped
-        if DRAIN_FILE.exists():
+        if drain.has_begun():
             raise Drained
         if disk.is_full(self.attempt.task.project.path):
             raise DiskFull
@@ -235,7 +234,7 @@ class Claim:
 def claim(runner: str = "") -> Claim | None:
     """Take the next attempt of this runner, by turns between projects; None when there is none, or while Studio stops."""
     runner = runner or settings.STUDIO_RUNNER
-    if DRAIN_FILE.exists():
+    if drain.has_begun():
         return None
     # Where another worker is quicker, the turns have changed: look again.
     while found := next(admitted(runner), None):

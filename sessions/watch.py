@@ -19,7 +19,7 @@ from sessions.admission import admitted
 from sessions.models import Attempt, Request
 from sessions.models.attempt import Lease
 from sessions.workspaces.sandbox import sweep
-from studio import crash, disk, processes, queue
+from studio import crash, disk, drain, processes, queue
 from studio.errors import Conflict
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class Watch:
 
     def restart_cluster(self) -> None:
         """SIGKILL the whole process group of the long cluster; whoever supervises it starts it again."""
-        if time.monotonic() - self.restarted_at < RESTART_PAUSE_SECONDS or ledger.DRAIN_FILE.exists():
+        if time.monotonic() - self.restarted_at < RESTART_PAUSE_SECONDS or drain.has_begun():
             return
         self.restarted_at = time.monotonic()
         pid, start = cluster_process()

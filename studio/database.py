@@ -10,6 +10,7 @@ from typing import TypeVar
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 
+from studio import drain
 from studio.disk import NoSpace, says_full
 from studio.errors import Refusal, Unavailable
 
@@ -30,7 +31,7 @@ def outlast(call: Callable[[], T]) -> T:
         try:
             return call()
         except AWAY as error:
-            if connection.in_atomic_block or time.monotonic() > deadline or is_stopping():
+            if connection.in_atomic_block or time.monotonic() > deadline or drain.has_begun():
                 raise
             log.warning("the database cannot be used (%s); trying again", str(error).strip())
             connection.close()
@@ -50,11 +51,6 @@ def _begin(held: ExitStack, first: Callable[[], None]) -> None:
         trial.enter_context(transaction.atomic())
         first()
         held.push(trial.pop_all())
-
-
-def is_stopping() -> bool:
-    """Whether Studio drains: then nothing is waited for."""
-    return bool((settings.STUDIO_HOME / "run" / "drain").exists())
 
 
 def refusal(error: Exception) -> Refusal:

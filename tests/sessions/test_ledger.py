@@ -14,7 +14,7 @@ from sessions import ledger, watch
 from sessions.hold import held
 from sessions.models import Attempt, Session
 from sessions.models.attempt import Lease
-from studio import processes
+from studio import drain, processes
 from studio.errors import Conflict
 from tasks.models import Event, Task
 from tests import factories
@@ -278,12 +278,12 @@ def test_a_beat_is_written_when_it_is_due(started: Task, settings: Any) -> None:
 
 
 def test_nothing_is_claimed_while_studio_stops(started: Task) -> None:
-    ledger.DRAIN_FILE.parent.mkdir(parents=True, exist_ok=True)
-    ledger.DRAIN_FILE.touch()
+    drain.file().parent.mkdir(parents=True, exist_ok=True)
+    drain.file().touch()
     try:
         assert ledger.claim() is None
     finally:
-        ledger.DRAIN_FILE.unlink()
+        drain.file().unlink()
     assert ledger.claim() is not None
 
 
