@@ -80,15 +80,17 @@ def test_a_person_takes_a_task_from_the_board_to_a_merged_change(
     assert page.evaluate("window.sameDocument"), "the board was reloaded"
 
     card.get_by_role("link", name="Say hello").click()
-    expect(page.locator(".feed, [data-topic^='session-']").first).to_contain_text("First plan.")
+    expect(page.locator(".entry--message", has_text="First plan.")).to_be_visible()  # the prompt has it too
     page.get_by_role("link", name="Read the plan").click()
     page.evaluate("window.sameDocument = true")
     page.get_by_text("Request changes…").click()
     page.locator("#plan-changes textarea").fill("Think again.")
     page.locator("#plan-changes").get_by_role("button", name="Request changes").click()
-    expect(page.locator("main")).to_contain_text("Second plan.", timeout=PHASE)
+    expect(page.locator(".entry--message", has_text="Second plan.")).to_be_visible(timeout=PHASE)
+    expect(page.get_by_role("link", name="Read the plan")).to_be_visible(timeout=PHASE)
     page.get_by_role("link", name="Read the plan").click()
     expect(page.locator("#plan")).to_contain_text("Version 2")
+    expect(page.locator("#plan")).to_contain_text("Second plan.")
     page.get_by_role("button", name="Approve plan").click()
 
     page.get_by_role("link", name="Activity").click()
