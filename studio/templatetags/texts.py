@@ -41,13 +41,23 @@ def since(at: datetime | None) -> SafeString | str:
     """How long ago, in the largest unit; the page's clock keeps it true."""
     if at is None:
         return ""
-    utc = at.astimezone(timezone.get_default_timezone())
+    return _time(at, "data-since", _age((timezone.now() - at).total_seconds()))
+
+
+def _time(at: datetime, kind: str, words: str) -> SafeString:
+    """A moment in words that the page's clock keeps true, by `kind`; pointed at, it says the moment itself."""
+    utc = _utc(at)
     return format_html(
-        '<time datetime="{}" title="{}" data-since>{}</time>',
+        '<time datetime="{}" title="{}" {}>{}</time>',
         utc.isoformat(timespec="seconds"),
         f"{utc:%Y-%m-%d %H:%M:%S} UTC",
-        _age((timezone.now() - at).total_seconds()),
+        kind,
+        words,
     )
+
+
+def _utc(at: datetime) -> datetime:
+    return at.astimezone(timezone.get_default_timezone())
 
 
 def _age(seconds: float) -> str:
@@ -72,13 +82,7 @@ def clock(at: datetime | None) -> SafeString | str:
     """The time of a moment that is near, `14:05`; the page's clock shows it in the reader's zone."""
     if at is None:
         return ""
-    utc = at.astimezone(timezone.get_default_timezone())
-    return format_html(
-        '<time datetime="{}" title="{}" data-clock>{}</time>',
-        utc.isoformat(timespec="seconds"),
-        f"{utc:%Y-%m-%d %H:%M:%S} UTC",
-        f"{utc:%H:%M}",
-    )
+    return _time(at, "data-clock", f"{_utc(at):%H:%M}")
 
 
 @register.filter
