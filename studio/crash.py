@@ -1,8 +1,8 @@
 """Named points at which a test lets a process of Studio die or stand still. Nothing happens at them unless STUDIO_FAULTS is on.
 
 A test arms one by writing `NAME NTH HOW` into the file `run/crash` of the data folder: the NTH time that a process comes
-by, it is killed (`kill`) or stopped (`stop`). The file is moved to `run/crashed` first, so that it happens once, and
-whoever is started in its place goes on; that file then holds the pid.
+by, it is killed (`kill`) or stopped (`stop`). It happens once, and whoever is started in its place goes on; the pid is
+then a line of `run/crashed`. Of several lines each is armed by the one before it, without a moment between them.
 """
 
 import os
@@ -71,9 +71,9 @@ def point(name: str) -> None:
 
 def _pass(name: str) -> None:
     try:
-        armed, nth, how = ARMED.read_text().split()
+        armed, nth, how = ARMED.read_text().splitlines()[0].split()
         written = ARMED.stat().st_mtime_ns
-    except (OSError, ValueError):  # nothing is armed, or another process was here first
+    except (OSError, ValueError, IndexError):  # nothing is armed, or another process was here first
         return
     if armed == name:
         _passed[name, written] += 1
@@ -87,8 +87,14 @@ def _fire(how: str) -> None:
         ARMED.rename(draft)
     except FileNotFoundError:
         return
-    draft.write_text(str(os.getpid()))
-    draft.rename(FIRED)
+    _, *rest = draft.read_text().splitlines(keepends=True)
+    with FIRED.open("a") as fired:
+        fired.write(f"{os.getpid()}\n")
+    draft.write_text("".join(rest))
+    if rest:
+        draft.rename(ARMED)
+    else:
+        draft.unlink()
     os.kill(os.getpid(), SIGNALS[how])
 
 

@@ -146,21 +146,25 @@ class Studio(running.Studio):
 
     # --- crash points (studio/crash.py); they need STUDIO_FAULTS=1 ----------------------------------------------------
 
-    def arm(self, point: str, how: str = "kill", *, nth: int = 1) -> None:
-        """The nth time that one process comes by this point it is killed, or stopped."""
+    def arm(self, point: str, how: str = "kill", *, nth: int = 1, then: str = "") -> None:
+        """The nth time that one process comes by this point it is killed, or stopped; the next who comes by `then` is killed."""
         (self.home / "run" / "crashed").unlink(missing_ok=True)
         draft = self.home / "run" / "crash.draft"
-        draft.write_text(f"{point} {nth} {how}")
+        draft.write_text(f"{point} {nth} {how}\n" + (f"{then} 1 kill\n" if then else ""))
         draft.rename(self.home / "run" / "crash")
 
-    def fired(self, within: float = 150) -> int:
-        """Wait until the armed point was come by; the process that was killed or stopped there."""
+    def fired(self, within: float = 150, *, nth: int = 1) -> int:
+        """Wait until the nth armed point was come by; the process that was killed or stopped there."""
         file = self.home / "run" / "crashed"
+
+        def pids() -> list[str]:
+            return file.read_text().splitlines() if file.exists() else []
+
         try:
-            until(file.exists, within, "a process at the armed point")
+            until(lambda: len(pids()) >= nth, within, "a process at the armed point")
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.story()}\n{self.log('runs')}") from None
-        return int(file.read_text())
+        return int(pids()[nth - 1])
 
     def story(self) -> str:
         """The last events, each in a line."""

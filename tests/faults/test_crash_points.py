@@ -238,12 +238,10 @@ def test_the_watchdog_is_killed_while_it_takes_a_task_back(
     studio: Studio, fresh_repository: Path, point: str
 ) -> None:
     task = studio.file(project(studio, fresh_repository), "Go on", BUILD)
-    studio.arm("prompt-sent")
+    studio.arm("prompt-sent", then=point)
     studio.execute(task)
-    worker = studio.fired()
-    studio.arm(point)
-    noticed(studio, task, worker)
-    studio.fired()
+    noticed(studio, task, studio.fired())
+    studio.fired(nth=2)
     right_result(studio, task)
 
 

@@ -64,6 +64,13 @@ def test_with_the_setting_the_nth_passer_by_dies_and_the_next_goes_on(armed: Non
     assert (second.returncode, second.stdout.count("None")) == (0, 3), second.stderr
 
 
+def test_a_second_line_is_armed_when_the_first_has_fired(armed: None) -> None:
+    crash.ARMED.write_text("exported 1 kill\nclaimed 1 kill\n")
+    ends = [pass_by() for _ in range(3)]
+    assert [end.stdout.count("None") for end in ends] == [0, 1, 3]
+    assert len(crash.FIRED.read_text().splitlines()) == 2
+
+
 def test_a_check_for_deployment_refuses_a_studio_that_can_be_crashed(settings: Any) -> None:
     assert not [
         each for each in checks.run_checks(include_deployment_checks=True) if each.id == "studio.E001"
