@@ -13,13 +13,15 @@ django: Any = get_asgi_application()  # sets Django up, which all that follows n
 from django.conf import settings  # noqa: E402
 
 from studio.live.routing import http_urlpatterns, wants_stream, websocket_urlpatterns  # noqa: E402
+from studio.turnstile import Turnstile  # noqa: E402
 
 streams: Any = URLRouter(http_urlpatterns)
+pages = Turnstile(django)
 
 
 async def http(scope: Any, receive: Any, send: Any) -> None:
     """A stream in a Django view holds a thread for as long as it is open; a consumer holds none."""
-    await (streams if wants_stream(scope) else django)(scope, receive, send)
+    await (streams if wants_stream(scope) else pages)(scope, receive, send)
 
 
 # No middleware of Channels: the consumers read cookie, token and origin themselves, again and again.
