@@ -60,6 +60,11 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         turn = Case(*whens, default=Value(len(whens)), output_field=models.IntegerField())
         return self.annotate(turn=turn).order_by("turn", "claimable_at", "pk")
 
+    def running(self) -> list[tuple[int, str]]:
+        """Id and phase of the session that has not ended, of those that are current. Every execute asks this, so that it loads no rows whole."""
+        live = self.filter(is_current=True, sessions__state__in=LIVE).order_by()
+        return [(pk, Phase(phase).label) for pk, phase in live.values_list("sessions__pk", "sessions__phase")]
+
     def start(self, task: Task, number: int, phase: str, *, by: Any) -> Session:
         """Queue the first session of a new attempt. In a transaction that holds the task's row; it spares what `begin` has to ask."""
         attempt = self.create(

@@ -124,12 +124,12 @@ class Task(models.Model):
 
         Never skips a human gate. Raises `Conflict` (with `session_id` where one is running), or `NoSpace`.
         """
-        self._refuse_while_running(self.current_attempt)  # without the lock: most repeats need no more
+        self._refuse_while_running()  # without the lock: most repeats need no more
         disk.require(self.project.path)
         with transaction.atomic():
             self.lock()
+            self._refuse_while_running()
             attempt = self.current_attempt
-            self._refuse_while_running(attempt)
             if self.status != Status.TODO:
                 return self._again(attempt, by)
             planned = self.policy.planning
@@ -141,12 +141,12 @@ class Task(models.Model):
 
     def retry(self, *, by: Any = None) -> "Session":
         """Run the phase again whose last session failed or was interrupted, in the same workspace and conversation."""
-        self._refuse_while_running(self.current_attempt)
+        self._refuse_while_running()
         disk.require(self.project.path)
         with transaction.atomic():
             self.lock()
+            self._refuse_while_running()
             attempt = self.current_attempt
-            self._refuse_while_running(attempt)
             return self._again(attempt, by)
 
     def _again(self, attempt: "Attempt | None", by: Any) -> "Session":
@@ -172,13 +172,12 @@ class Task(models.Model):
         session: Session = self.attempts.start(self, number, phase, by=by)
         return session
 
-    def _refuse_while_running(self, attempt: "Attempt | None") -> None:
-        live = attempt.live_session if attempt else None
-        if live is not None:
+    def _refuse_while_running(self) -> None:
+        for session_id, phase in self.attempts.running():
             raise Conflict(
-                f"{self.key} is running already: session {live.pk}, {live.get_phase_display().lower()}.",
+                f"{self.key} is running already: session {session_id}, {phase.lower()}.",
                 code="already_running",
-                session_id=live.pk,
+                session_id=session_id,
             )
 
     # --- gates ------------------------------------------------------------------------------------------------
@@ -238,7 +237,7 @@ class Task(models.Model):
         """Finish without a merge; the branch stays."""
         with transaction.atomic():
             self.lock()
-            self._refuse_while_running(self.current_attempt)
+            self._refuse_while_running()
             self.move("mark-done", Status.DONE, by=by)
             self._end_attempt()
 
