@@ -26,7 +26,7 @@ test: install-dev ## run the tests; ARGS="-k board" chooses, ARGS="-n 0" takes o
 	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: install-dev ## break a running Studio and write docs/reliability.md; FULL=1 SEED=7 does all, in that order
-	FAULTS_LANE=$(if $(FULL),full,sample) FAULTS_SEED=$(SEED) $(PY) -m pytest tests/faults $(ARGS)
+	FAULTS_LANE=$(if $(FULL),full,sample) FAULTS_SEED=$(SEED) $(PY) -m pytest tests/faults -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: install-dev ## style, types, templates, migrations, deployment
 	$(PY) -m ruff check .

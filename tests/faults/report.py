@@ -48,7 +48,15 @@ class Report:
         elif report.when == "call" and report.passed:
             self.results.setdefault(key, "pass")
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A process of several that run the tests (pytest-xdist) has ended: only those know the rows."""
+        self.rows |= getattr(node, "workeroutput", {}).get("rows", {})
+
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if (output := getattr(session.config, "workeroutput", None)) is not None:
+            output["rows"] = self.rows
+            return
         if not self.rows or (session.testsfailed and not self.results):  # it could not be collected
             return
         table = merged(known(), self.rows, self.results, self.seconds)
