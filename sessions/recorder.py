@@ -34,34 +34,43 @@ class Recorder:
         """Insert the parts that are new and update the ones that changed, in one transaction."""
         changed: dict[str, Activity] = {}
         fresh: list[Activity] = []
-        for part in parts:
+        newest = {
+            part.part_id: part for part in parts
+        }  # a part may come more than once, the last time as removed
+        gone = [part_id for part_id, part in newest.items() if part.removed]
+        for part_id, part in newest.items():
             if part.removed:
-                self._remove(part.part_id)
                 continue
-            row = self.rows.get(part.part_id)
+            row = self.rows.get(part_id)
             if row is None:
                 fresh.append(self._insert(part, changed))
             elif self._differs(row, part):
                 self._copy(row, part)
-                changed[part.part_id] = row
+                changed[part_id] = row
         self._save(fresh, changed)
+        self._remove(gone)
 
     def settle(self, parts: list[PartSnapshot]) -> None:
         """Make the rows equal to `parts`, which is all that OpenCode has of this session."""
         self.write(parts)
-        kept = {part.part_id for part in parts}
-        for part_id in [part_id for part_id in self.rows if part_id not in kept]:
-            self._remove(part_id)
+        self._remove(self.rows.keys() - {part.part_id for part in parts})
 
-    def _remove(self, part_id: str) -> None:
-        """OpenCode took a part back: a retry of the provider drops what was half said."""
-        row = self.rows.pop(part_id, None)
-        if row is None or row.pk is None:
+    def _remove(self, part_ids: Iterable[str]) -> None:
+        """OpenCode took parts back: a retry of the provider drops what was half said. What follows them moves up."""
+        gone = [self.rows.pop(part_id) for part_id in list(part_ids) if part_id in self.rows]
+        if not gone:
             return
-        self.order.remove((row.message_id, row.part_id))
+        self.order = [key for key in self.order if key[1] in self.rows]
+        moved = {}
+        for seq, (_, part_id) in enumerate(self.order, start=1):
+            if self.rows[part_id].seq != seq:
+                self.rows[part_id].seq = seq
+                moved[part_id] = self.rows[part_id]
         with self.claim.record():
-            Activity.objects.filter(pk=row.pk).delete()
-            self.session.task.note("session.entry_removed", session_id=self.session.pk, entry=row.pk)
+            for row in gone:
+                Activity.objects.filter(pk=row.pk).delete()
+                self.session.task.note("session.entry_removed", session_id=self.session.pk, entry=row.pk)
+            self._save([], moved)
 
     def _insert(self, part: PartSnapshot, changed: dict[str, Activity]) -> Activity:
         key = (part.message_id, part.part_id)
