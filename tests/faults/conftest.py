@@ -62,8 +62,11 @@ def invariants_hold(request: pytest.FixtureRequest) -> Iterator[None]:
     studio: Studio = request.getfixturevalue("studio")
     if not studio.is_up:
         studio.start()
+    earlier = set(studio.seen)
     yield
     invariants.check(studio)
+    ends = {reason for pk, (_, reason, _) in studio.seen.items() if pk not in earlier and reason}
+    request.node.user_properties.append((report.REASONS, sorted(ends)))
 
 
 # --- the lanes -----------------------------------------------------------------------------------------------------

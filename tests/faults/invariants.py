@@ -84,6 +84,12 @@ def i04_a_final_state_never_changes(studio: Studio) -> None:
     )
 
 
+def every_end_has_a_name(studio: Studio) -> None:
+    """Whatever was broken, a session that ended without its result says why: `unknown` is a fault that nobody thought of."""
+    nameless = "SELECT id, state, reason, detail FROM agent_sessions_session WHERE state IN ('failed', 'interrupted', 'cancelled') AND reason IN ('', 'unknown')"
+    assert not studio.rows(nameless), studio.rows(nameless)
+
+
 def i05_no_process_of_an_attempt_that_nobody_has(studio: Studio) -> None:
     """Nothing is left behind: what carries an attempt's mark belongs to one that is claimed."""
     claimed = {
@@ -143,6 +149,7 @@ INVARIANTS: list[tuple[Any, float]] = [
     (i02_an_attempt_has_one_live_session_and_a_session_one_owner, 0),
     (i03_activity_is_complete_and_in_order, 0),
     (i04_a_final_state_never_changes, 0),
+    (every_end_has_a_name, 0),
     (i05_no_process_of_an_attempt_that_nobody_has, SETTLE_SECONDS),
     (i06_every_workspace_belongs_to_an_attempt, 0),
     (i07_peoples_checkouts_are_as_they_were, 0),

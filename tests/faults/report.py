@@ -15,6 +15,9 @@ RESULTS = Path(__file__).with_name("results.json")
 PAGE = ROOT / "docs" / "reliability.md"
 INTRODUCTION = Path(__file__).with_name("introduction.md")
 NOT_RUN = "not run"
+REASONS = (
+    "reasons"  # the property of a test's report that holds why sessions ended in it without their result
+)
 
 Row = dict[str, Any]
 
@@ -27,6 +30,7 @@ class Report:
         self.rows: dict[str, Row] = {}
         self.seconds: Counter[str] = Counter()
         self.results: dict[str, str] = {}
+        self.reasons: dict[str, str] = {}
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Any:
@@ -47,6 +51,9 @@ class Report:
             self.results[key] = "fail"
         elif report.when == "call" and report.passed:
             self.results.setdefault(key, "pass")
+        for name, value in report.user_properties:
+            if name == REASONS:
+                self.reasons[key] = ", ".join(value)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -59,7 +66,7 @@ class Report:
             return
         if not self.rows or (session.testsfailed and not self.results):  # it could not be collected
             return
-        table = merged(known(), self.rows, self.results, self.seconds)
+        table = merged(known(), self.rows, self.results, self.seconds, self.reasons)
         try:
             RESULTS.write_text(json.dumps(table, indent=0, sort_keys=True) + "\n")
             PAGE.write_text(page(table))
@@ -83,16 +90,25 @@ def known() -> dict[str, Row]:
 
 
 def merged(
-    before: dict[str, Row], rows: dict[str, Row], results: dict[str, str], seconds: Counter[str]
+    before: dict[str, Row],
+    rows: dict[str, Row],
+    results: dict[str, str],
+    seconds: Counter[str],
+    reasons: dict[str, str],
 ) -> dict[str, Row]:
     """What ran has its new result, what did not keeps its own, and what is no test any more goes."""
     stamp = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "commit": commit()}
     table = {}
     for key, row in rows.items():
-        old = {name: before.get(key, {}).get(name, "") for name in ("result", "seconds", "date", "commit")}
+        old = {
+            name: before.get(key, {}).get(name, "")
+            for name in ("result", REASONS, "seconds", "date", "commit")
+        }
         old["result"] = old["result"] or NOT_RUN
-        ran = {"result": results[key], "seconds": round(seconds[key], 1), **stamp} if key in results else {}
-        table[key] = row | old | ran
+        table[key] = row | old
+        if key in results:
+            spent = round(seconds[key], 1)
+            table[key] |= {"result": results[key], REASONS: reasons.get(key, ""), "seconds": spent, **stamp}
     return table
 
 
@@ -121,7 +137,10 @@ def page(table: dict[str, Row]) -> str:
     failing = [row for _, row in rows if row["result"] == "fail"]
     if failing:
         lines += ["Failing now:", "", *(f"- **{row['number']}** {row['test']}" for row in failing), ""]
-    lines += ["| number | test | lane | result | seconds | date | commit |", "|---|---|---|---|---|---|---|"]
+    lines += [
+        "| number | test | lane | result | reasons | seconds | date | commit |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     lines += [cells(row) for _, row in rows]
     return "\n".join(lines) + "\n"
 
@@ -130,4 +149,4 @@ def cells(row: Row) -> str:
     result = "**FAIL**" if row["result"] == "fail" else row["result"]
     test = re.sub(r"[|`]", " ", row["test"])
     lane = "sample" if row["sample"] else "full"
-    return f"| {row['number']} | {test} | {lane} | {result} | {row['seconds']} | {row['date']} | {row['commit']} |"
+    return f"| {row['number']} | {test} | {lane} | {result} | {row['reasons']} | {row['seconds']} | {row['date']} | {row['commit']} |"
