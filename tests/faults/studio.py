@@ -129,7 +129,7 @@ class Studio(running.Studio):
         """The processes below one, the nearest first."""
         parents = {}
         for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, IndexError):  # it has just ended
                 parents[int(folder.name)] = int(_text(folder / "stat").rpartition(")")[2].split()[1])
         found = [pid]
         for each in found:
