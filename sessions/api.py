@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from itertools import accumulate
-from typing import Any
+from typing import Any, Literal
 
 from django.db.models import QuerySet
 from django.db.models.functions import Length
@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404
 from ninja import Router
 from ninja.responses import Status as Reply
 
-from sessions import landing, removal, schemas
+from sessions import landing, looks, removal, schemas
 from sessions.models import Activity, Attempt, Request, Session
 from sessions.models.session import LIVE, Phase, State
 from studio import crash
@@ -21,6 +21,7 @@ from studio.repeat import DOCUMENTED, repeatable
 from studio.roles import Role
 from tasks.api import find
 from tasks.models import Task
+from tasks.review_schemas import ChangesIn
 from tasks.schemas import RemarkIn
 
 tasks = Router(tags=["Tasks"])
@@ -39,38 +40,40 @@ STARTED = responses({202: schemas.Started}, 409)
 @repeatable
 def execute(request: HttpRequest, task_id: int) -> Any:
     """Start what its state calls for. While something runs: 409 with the `session_id` of that."""
-    return _start(request, task_id, lambda task: task.execute(by=request.user))
+    return start(request, task_id, lambda task: task.execute(by=request.user))
 
 
 @tasks.post("/{int:task_id}/retry", response=STARTED, openapi_extra=DOCUMENTED)
 @repeatable
 def retry(request: HttpRequest, task_id: int) -> Any:
     """Run the phase again that ended without its result, in the same workspace and conversation."""
-    return _start(request, task_id, lambda task: task.retry(by=request.user))
+    return start(request, task_id, lambda task: task.retry(by=request.user))
 
 
 @tasks.post("/{int:task_id}/approve-plan", response=STARTED, openapi_extra=DOCUMENTED)
 @repeatable
 def approve_plan(request: HttpRequest, task_id: int) -> Any:
     """Accept the newest plan and let the implementation begin."""
-    return _start(request, task_id, lambda task: task.approve_plan(by=request.user))
+    return start(request, task_id, lambda task: task.approve_plan(by=request.user))
 
 
 @tasks.post("/{int:task_id}/request-plan-changes", response=STARTED, openapi_extra=DOCUMENTED)
 @repeatable
 def request_plan_changes(request: HttpRequest, task_id: int, remark: RemarkIn) -> Any:
     """Send the plan back with what should change."""
-    return _start(request, task_id, lambda task: task.request_plan_changes(remark.comment, by=request.user))
+    return start(request, task_id, lambda task: task.request_plan_changes(remark.comment, by=request.user))
 
 
 @tasks.post("/{int:task_id}/request-changes", response=STARTED, openapi_extra=DOCUMENTED)
 @repeatable
-def request_changes(request: HttpRequest, task_id: int, remark: RemarkIn) -> Any:
-    """Send the change back to the agent, in the same conversation, with what should change."""
-    return _start(request, task_id, lambda task: task.request_changes(remark.comment, by=request.user))
+def request_changes(request: HttpRequest, task_id: int, remark: ChangesIn) -> Any:
+    """Send the change back to the agent, in the same conversation, with what should change: the comment, your drafts, and what others
+    commented and it has not answered."""
+    return start(request, task_id, lambda task: task.request_changes(remark.comment, by=request.user))
 
 
-def _start(request: HttpRequest, task_id: int, verb: Callable[[Task], Session]) -> Reply[dict[str, Any]]:
+def start(request: HttpRequest, task_id: int, verb: Callable[[Task], Session]) -> Reply[dict[str, Any]]:
+    """Call the verb that starts a session, and answer 202; 403 for who may only look."""
     task = find(request, task_id, Role.MEMBER)
     session = verb(task)
     crash.point("execute-committed")
@@ -120,13 +123,15 @@ def list_task_sessions(request: HttpRequest, task_id: int, cursor: Cursor = 0, l
 
 
 @tasks.get("/{int:task_id}/diff", response=responses({200: schemas.DiffOut}))
-def get_diff(request: HttpRequest, task_id: int) -> Any:
-    """All that the current attempt changed: commits, index, working tree and new files."""
+def get_diff(request: HttpRequest, task_id: int, since: Literal["", "look"] = "") -> Any:
+    """All that the current attempt changed: commits, index, working tree and new files. `since=look`: since your last look."""
     attempt = _attempt(find(request, task_id))
-    return schemas.show_diff(landing.attempt_diff(attempt)) | {
+    base = looks.last(attempt, request.user) if since else attempt.base_oid
+    diff = looks.since(attempt, base) if since else landing.attempt_diff(attempt)
+    return schemas.show_diff(diff) | {
         "task_id": attempt.task_id,
         "attempt_number": attempt.number,
-        "base_oid": attempt.base_oid,
+        "base_oid": base,
         "head_oid": attempt.head_oid,
     }
 

@@ -6,6 +6,7 @@ from django import forms
 from django.http import QueryDict
 
 from sessions.models import Request
+from studio.errors import Invalid
 
 REPLIES = {"once", "always", "reject"}
 OWN_WORDS = "own"
@@ -53,3 +54,17 @@ class AnswerForm(forms.Form):
         chosen = [label for label in self.given.getlist(f"question-{number}") if label in offered]
         own = self.given.get(f"{OWN_WORDS}-{number}", "").strip()[:LONGEST]
         return [*chosen, own] if own else chosen
+
+
+class LineCommentForm(forms.Form):
+    """A comment on lines of a file of the change."""
+
+    body = forms.CharField(label="Comment", max_length=100_000, widget=forms.Textarea(attrs={"rows": 3}))
+    path = forms.CharField(max_length=1000, widget=forms.HiddenInput, required=False)
+    line = forms.IntegerField(label="From line", min_value=1, max_value=2**31 - 1, required=False)
+    end_line = forms.IntegerField(label="to line", min_value=1, max_value=2**31 - 1, required=False)
+
+    def refuse(self, wrong: Invalid) -> None:
+        """Say at its fields what is wrong."""
+        for name, sentence in (wrong.fields or {"body": wrong.message}).items():
+            self.add_error(name if name in self.fields else "body", sentence)

@@ -1,6 +1,5 @@
 """What follows a finished phase: the moves that Studio makes by itself. Each is called inside the claim's transaction."""
 
-from django.db.models import Q
 from django.utils import timezone
 
 from sessions.models import Attempt, CheckResult, Session
@@ -46,12 +45,14 @@ def checks_completed(session: Session) -> None:
         task.move("checks completed", Status.REVIEW)
 
 
-def review_completed(session: Session, verdict: Verdict | None, note: str = "") -> None:
-    """Keep the findings, then fix them or hand over to a person. None is an inconclusive review."""
+def review_completed(
+    session: Session, verdict: Verdict | None, note: str = "", found: list[Finding] | None = None
+) -> None:
+    """Keep what was `found`, then have it fixed or hand over to a person. None is an inconclusive review."""
     attempt, task = session.attempt, session.attempt.task
     kind = verdict.verdict if verdict else "inconclusive"
     session.end(State.COMPLETED, result={"verdict": kind, "summary": verdict.summary if verdict else note})
-    findings = [] if verdict is None else keep_findings(session, verdict)
+    findings = [] if verdict is None else keep_findings(session, found or [])
     wanted = [finding.pk for finding in findings if finding.wants_fix]
     task.note("review.completed", session_id=session.pk, verdict=kind, findings=len(findings))
     if kind == "changes_requested" and wanted and attempt.rounds < task.policy.max_fix_rounds:
@@ -61,16 +62,37 @@ def review_completed(session: Session, verdict: Verdict | None, note: str = "") 
         task.move("review completed", Status.REVIEW)
 
 
-def keep_findings(session: Session, verdict: Verdict) -> list[Finding]:
-    """Store what the review found; what it does not find again counts as fixed."""
-    before = session.task.findings.filter(attempt_number=session.attempt.number, state=Finding.State.OPEN)
-    before.update(state=Finding.State.FIXED)
-    return [
-        session.task.findings.create(
-            session_id=session.pk, attempt_number=session.attempt.number, **finding.model_dump()
-        )
-        for finding in verdict.findings
+def keep_findings(session: Session, found: list[Finding]) -> list[Finding]:
+    """Store what a review found; those of it that are open.
+
+    What it finds again stays the finding that it was, waived where a person waived it. What was sent to a fix and is not found again
+    counts as fixed; what was not sent stays open.
+    """
+    attempt, task = session.attempt, session.attempt.task
+    settled = task.findings.filter(attempt_number=attempt.number).exclude(state=Finding.State.FIXED)
+    known = list(settled)
+    for finding in found:
+        finding.task, finding.attempt_number, finding.session_id = task, attempt.number, session.pk
+        again = _found_before(known, finding)
+        if again is not None:
+            known.remove(again)
+            finding.found_again(again)
+        finding.save()
+    fixes = attempt.sessions.filter(phase=Phase.FIX, state=State.COMPLETED).values_list("inputs", flat=True)
+    sent = {pk for inputs in fixes for pk in inputs.get("findings", [])}
+    fixed = [finding.pk for finding in known if finding.pk in sent and finding.state == Finding.State.OPEN]
+    task.findings.filter(pk__in=fixed, state=Finding.State.OPEN).update(state=Finding.State.FIXED)
+    return [finding for finding in found if finding.state == Finding.State.OPEN]
+
+
+def _found_before(known: list[Finding], problem: Finding) -> Finding | None:
+    """The finding of an earlier review that says the same of the same file; of several the nearest."""
+    same = [
+        each
+        for each in known
+        if each.path == problem.path and each.title.casefold() == problem.title.casefold()
     ]
+    return min(same, key=lambda each: abs((each.line or 0) - (problem.line or 0)), default=None)
 
 
 def red_checks(session: Session) -> "list[CheckResult]":
@@ -79,27 +101,39 @@ def red_checks(session: Session) -> "list[CheckResult]":
 
 
 def obstacles(attempt: Attempt) -> list[str]:
-    """Why the change may not be merged by the project's policy, in sentences; empty when it may."""
+    """Why the change may not be merged by the project's policy, in sentences; empty when it may, or a maintainer overrode it."""
+    overridden = attempt.task.approvals.filter(oid=attempt.head_oid).exclude(reason="").exists()
+    return [] if attempt.head_oid and overridden else against_policy(attempt)
+
+
+def against_policy(attempt: Attempt) -> list[str]:
+    """What the policy has against a merge of the attempt's last commit, in sentences."""
     task = attempt.task
     found = []
     checks = attempt.sessions.filter(phase=Phase.CHECKS, state=State.COMPLETED).order_by("-pk").first()
     red = red_checks(checks) if checks else []
     if task.policy.checks_required and red:
         found.append("Required checks are red: " + ", ".join(result.name for result in red) + ".")
+    errors = task.findings.filter(
+        severity=Finding.Severity.ERROR, state=Finding.State.OPEN, attempt_number=attempt.number
+    ).count()
+    if errors:
+        noun = (
+            "An error that the review found is"
+            if errors == 1
+            else f"{errors} errors that the review found are"
+        )
+        found.append(f"{noun} open: have it fixed, or waive it with a reason.")
+    if task.policy.approval_required and not task.approvals.filter(oid=attempt.head_oid, reason="").exists():
+        found.append("Nobody has approved this version of the change.")
     return found
 
 
 def may_merge_alone(attempt: Attempt) -> bool:
     """Whether Studio merges by itself: human review off, required checks green, no `error` finding open."""
-    errors = Q(severity=Finding.Severity.ERROR, state=Finding.State.OPEN, attempt_number=attempt.number)
     task = attempt.task
     waits = task.status == Status.REVIEW and not task.policy.human_review
-    return (
-        waits
-        and not obstacles(attempt)
-        and not task.findings.filter(errors).exists()
-        and not _is_inconclusive(attempt)
-    )
+    return waits and not obstacles(attempt) and not _is_inconclusive(attempt)
 
 
 def _is_inconclusive(attempt: Attempt) -> bool:

@@ -82,6 +82,7 @@ class FileOut(Schema):
     deletions: int
     binary: bool
     too_large: bool
+    content: str = Field(description="git's id of what it holds now; zeros where it is deleted.")
 
 
 class DiffOut(Schema):

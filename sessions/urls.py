@@ -2,15 +2,28 @@
 
 from django.urls import path
 
-from sessions import attempts, live, views
+from sessions import attempts, changes, live, reviews, views
 
 app_name = "sessions"
 
 urlpatterns = [
     path("tasks/<int:pk>/later/<int:after>/", views.later, name="later"),
     path("tasks/<int:pk>/requests/", views.requests, name="requests"),
-    path("tasks/<int:pk>/changes/", views.changes, name="changes"),
-    path("tasks/<int:pk>/gate/", views.gate, name="gate"),
+    path("tasks/<int:pk>/changes/", changes.changes, name="changes"),
+    path("tasks/<int:pk>/gate/", changes.gate, name="gate"),
+    path("tasks/<int:pk>/changes/since/", changes.since, name="since"),
+    path("tasks/<int:pk>/viewed/", changes.viewed, name="viewed"),
+    path("tasks/<int:pk>/look/", changes.look, name="look"),
+    path("tasks/<int:pk>/comments/new/", changes.new_comment, name="new-comment"),
+    path("tasks/<int:pk>/send-comments/", reviews.send_comments, name="send-comments"),
+    path("tasks/<int:pk>/fix-findings/", reviews.fix_findings, name="fix-findings"),
+    path("tasks/<int:pk>/approve/", reviews.approve, name="approve"),
+    path("tasks/<int:pk>/override/", reviews.override, name="override"),
+    path("findings/<int:pk>/waive/", reviews.waive, name="waive"),
+    path("findings/<int:pk>/reopen/", reviews.reopen_finding, name="reopen-finding"),
+    path("comments/<int:pk>/discard/", reviews.discard, name="discard"),
+    path("comments/<int:pk>/resolve/", reviews.resolve, name="resolve"),
+    path("comments/<int:pk>/reopen/", reviews.reopen_comment, name="reopen-comment"),
     path("tasks/<int:pk>/checks/", views.checks, name="checks"),
     path("tasks/<int:pk>/merge/", views.merge, name="merge"),
     path("tasks/<int:pk>/attempts/", attempts.attempts, name="attempts"),

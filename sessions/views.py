@@ -1,6 +1,5 @@
 """What an agent does, for people: activity, changes, checks, and the answers that it waits for."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -11,12 +10,10 @@ from django.views.decorators.http import require_POST, require_safe
 from sessions import landing
 from sessions.forms import AnswerForm
 from sessions.models import Attempt, Breaker, Request, Session
-from sessions.workspaces.diff import Diff
 from studio.errors import Forbidden, Invalid
 from studio.http import PageRequest
 from studio.roles import Role
-from tasks.forms import CommentForm
-from tasks.models import Finding, Project, Task
+from tasks.models import Project, Task
 from tasks.views import answer as answer_with
 from tasks.views import page
 
@@ -97,36 +94,6 @@ def _sessions(request: PageRequest) -> Any:
 
 
 # --- the change ------------------------------------------------------------------------------------------------------
-
-
-@login_required
-@require_safe
-def changes(request: PageRequest, pk: int) -> HttpResponse:
-    """All that the current attempt changed, with the findings at their lines, and the gate to the merge."""
-    context = page(request, pk, "changes")
-    attempt = Attempt.objects.select_related("task__project").filter(task=pk, is_current=True).first()
-    diff = landing.attempt_diff(attempt) if attempt else None
-    findings = context["task"].findings.filter(attempt_number=attempt.number if attempt else 0)
-    context |= {"diff": diff, "remarks": _by_line(findings, diff), "attempt": attempt, "form": CommentForm()}
-    return render(request, "sessions/changes.html", context)
-
-
-def _by_line(findings: Iterable[Finding], diff: Diff | None) -> dict[tuple[str, int], list[Finding]]:
-    """The findings by file and line; at line 0 of their file where the diff does not show theirs."""
-    files = diff.files if diff else []
-    shown = {(file.path, line.new_no) for file in files for hunk in file.hunks for line in hunk.lines}
-    remarks: dict[tuple[str, int], list[Finding]] = {}
-    for finding in findings:
-        place = (finding.path, finding.line or 0)
-        remarks.setdefault(place if place in shown else (finding.path, 0), []).append(finding)
-    return remarks
-
-
-@login_required
-@require_safe
-def gate(request: PageRequest, pk: int) -> HttpResponse:
-    """Where a person decides about the change."""
-    return render(request, "sessions/_gate.html", page(request, pk, "changes", form=CommentForm()))
 
 
 @login_required

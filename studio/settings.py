@@ -53,6 +53,9 @@ STUDIO_SYNC = env_bool("STUDIO_SYNC")
 STUDIO_WEB_PROCESSES = max(1, int(env_number("STUDIO_WEB_PROCESSES", min(2, len(os.sched_getaffinity(0))))))
 STUDIO_DEMO_MODEL_PORT = int(env_number("STUDIO_DEMO_MODEL_PORT", 8041))
 STUDIO_OPENCODE_CONFIG = os.environ.get("STUDIO_OPENCODE_CONFIG", "")
+STUDIO_REVIEW_CHARACTERS = max(
+    1_000, int(env_number("STUDIO_REVIEW_CHARACTERS", 150_000))
+)  # of a diff, in one prompt
 STUDIO_RETENTION_DAYS = env_number("STUDIO_RETENTION_DAYS", 0)
 STUDIO_DISK_FLOOR = env_number("STUDIO_DISK_FLOOR", 1024)  # megabytes; 0 looks at no disk
 STUDIO_DEBUG = env_bool("STUDIO_DEBUG")

@@ -216,39 +216,6 @@ def write_plan(request: HttpRequest, task_id: int, plan: schemas.PlanIn) -> Any:
     return schemas.show_plan(task.write_plan(plan.body, by=request.user))
 
 
-@tasks.get("/{int:task_id}/findings", response=responses({200: Page[schemas.FindingOut]}))
-def list_findings(request: HttpRequest, task_id: int, cursor: Cursor = 0, limit: Limit = 100) -> Any:
-    """What its reviews found, oldest first."""
-    rows = find(request, task_id).findings.filter(pk__gt=cursor).order_by("pk")
-    return page(rows, schemas.show_finding, limit)
-
-
-@tasks.get("/{int:task_id}/comments", response=responses({200: Page[schemas.CommentOut]}))
-def list_comments(request: HttpRequest, task_id: int, cursor: Cursor = 0, limit: Limit = 100) -> Any:
-    """What people wrote on its change, oldest first."""
-    rows = find(request, task_id).comments.filter(pk__gt=cursor).order_by("pk")
-    return page(rows, schemas.show_comment, limit)
-
-
-@tasks.post(
-    "/{int:task_id}/comments", response=responses({201: schemas.CommentOut}), openapi_extra=DOCUMENTED
-)
-@repeatable
-def create_comment(request: HttpRequest, task_id: int, new: schemas.CommentIn) -> Any:
-    """Comment on its change. `request-changes` sends what is open to the agent."""
-    task = find(request, task_id, Role.MEMBER)
-    if (new.line or new.end_line) and not new.path:
-        raise Invalid("A line is of a file.", fields={"path": "Name the file that the line is of."})
-    if new.end_line and (new.line is None or new.end_line < new.line):
-        raise Invalid("The lines are the wrong way round.", fields={"end_line": "Not before line."})
-    attempt = task.current_attempt
-    place: dict[str, Any] = new.dict() | {"attempt_number": attempt.number if attempt else None}
-    with transaction.atomic():
-        comment = task.comments.create(by_id=request.user.pk, **place)
-        task.note("comment.created", by=request.user, comment=comment.body, id=comment.pk)
-    return Reply(201, schemas.show_comment(comment))
-
-
 @tasks.get("/{int:task_id}/events", response=responses({200: Page[schemas.EventOut]}))
 def list_events(request: HttpRequest, task_id: int, after: Cursor = 0, limit: Limit = 100) -> Any:
     """What happened to it, oldest first, from behind the event `after`."""

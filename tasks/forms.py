@@ -16,7 +16,15 @@ from tasks.models.task import DESCRIPTION_LIMIT
 
 CHECK_SECONDS = 600
 CHECK_LINE = re.compile(r"^(?P<name>[^:]{1,100}?)\s*(?P<optional>\(optional\))?\s*:\s*(?P<command>.+)$")
-POLICIES = ["planning", "plan_approval", "ai_review", "max_fix_rounds", "human_review", "checks_required"]
+POLICIES = [
+    "planning",
+    "plan_approval",
+    "ai_review",
+    "max_fix_rounds",
+    "human_review",
+    "checks_required",
+    "approval_required",
+]
 
 
 class TaskForm(forms.ModelForm):
@@ -38,6 +46,20 @@ class CommentForm(forms.Form):
     comment = forms.CharField(
         label="What should change?", max_length=DESCRIPTION_LIMIT, widget=forms.Textarea(attrs={"rows": 4})
     )
+
+
+class ChangesForm(CommentForm):
+    """What a person wants changed; empty where comments on lines say it."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.fields["comment"].required = False
+
+
+class ReasonForm(forms.Form):
+    """Why a person decides against what Studio says."""
+
+    reason = forms.CharField(max_length=DESCRIPTION_LIMIT)
 
 
 class PlanForm(forms.Form):
@@ -177,9 +199,11 @@ class ProjectSettingsForm(_ProjectForm):
             "max_fix_rounds": "Fix rounds at most",
             "human_review": "A person reviews before the merge",
             "checks_required": "Required checks must be green to merge",
+            "approval_required": "A person must approve before the merge",
         }
         help_texts: ClassVar = {
             "checks_required": "",
+            "approval_required": "",
             "model": "As provider/model. Left empty: the default of your OpenCode set-up.",
             "review_model": "Left empty: the same model.",
         }

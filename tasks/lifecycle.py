@@ -51,6 +51,7 @@ MOVES: tuple[Move, ...] = (
     Move(Status.FIX, Status.AI_REVIEW, "checks completed"),
     Move(Status.FIX, Status.REVIEW, "checks completed"),
     Move(Status.REVIEW, Status.FIX, "request-changes"),
+    Move(Status.REVIEW, Status.FIX, "fix-findings"),
     Move(Status.REVIEW, Status.DONE, "merge"),
     Move(Status.REVIEW, Status.DONE, "mark-done"),
     *(Move(status, Status.TODO, "back-to-todo") for status in STARTED),

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, StringConstraints
 
 from studio.api import FilledText, Id, Input, Text, Timestamp
 from tasks.lifecycle import Status
-from tasks.models import Comment, Event, Finding, Plan, Project, Task
+from tasks.models import Event, Plan, Project, Task
 from tasks.models.task import DESCRIPTION_LIMIT
 
 PLAN_LIMIT = COMMENT_LIMIT = DESCRIPTION_LIMIT
@@ -86,6 +86,7 @@ class PolicyIn(Input):
     max_fix_rounds: Rounds = Field(default_factory=int)
     human_review: bool = Field(default_factory=bool)
     checks_required: bool = Field(default_factory=bool)
+    approval_required: bool = Field(default_factory=bool)
     permissions: PermissionsIn = Field(default_factory=PermissionsIn)
 
 
@@ -144,15 +145,6 @@ class RemarkIn(Input):
     comment: Annotated[FilledText, StringConstraints(max_length=COMMENT_LIMIT)]
 
 
-class CommentIn(Input):
-    """A comment on a line of the diff, on a file, or (without a path) on the whole change."""
-
-    body: Annotated[FilledText, StringConstraints(max_length=COMMENT_LIMIT)]
-    path: Annotated[Text, StringConstraints(max_length=1000)] = ""
-    line: Line | None = None
-    end_line: Line | None = None
-
-
 # --- out ----------------------------------------------------------------------------------------------------------
 
 
@@ -180,6 +172,7 @@ class ProjectOut(Schema):
     max_fix_rounds: int
     human_review: bool
     checks_required: bool
+    approval_required: bool
     permissions: dict[str, str]
     demo: bool
     created_at: Timestamp
@@ -209,34 +202,6 @@ class PlanOut(Schema):
     approved_at: Timestamp | None
     approved_by: int | None
     change_request: str
-
-
-class FindingOut(Schema):
-    id: int
-    task: int
-    session: int
-    attempt_number: int
-    severity: Finding.Severity
-    title: str
-    body: str
-    path: str
-    line: int | None
-    end_line: int | None
-    state: Finding.State
-    created_at: Timestamp
-
-
-class CommentOut(Schema):
-    id: int
-    task: int
-    attempt_number: int | None
-    by: int | None
-    body: str
-    path: str
-    line: int | None
-    end_line: int | None
-    created_at: Timestamp
-    sent_at: Timestamp | None
 
 
 class EventOut(Schema):
@@ -295,27 +260,6 @@ def show_plan(plan: Plan) -> dict[str, Any]:
         "approved_at": plan.approved_at and plan.approved_at.isoformat(),
         "approved_by": plan.approved_by_id,
         "change_request": plan.change_request,
-    }
-
-
-def show_finding(finding: Finding) -> dict[str, Any]:
-    """As `FindingOut`."""
-    plain = ["id", "attempt_number", "severity", "title", "body", "path", "line", "end_line", "state"]
-    return {name: getattr(finding, name) for name in plain} | {
-        "task": finding.task_id,
-        "session": finding.session_id,
-        "created_at": finding.created_at.isoformat(),
-    }
-
-
-def show_comment(comment: Comment) -> dict[str, Any]:
-    """As `CommentOut`."""
-    plain = ["id", "attempt_number", "body", "path", "line", "end_line"]
-    return {name: getattr(comment, name) for name in plain} | {
-        "task": comment.task_id,
-        "by": comment.by_id,
-        "created_at": comment.created_at.isoformat(),
-        "sent_at": comment.sent_at and comment.sent_at.isoformat(),
     }
 
 

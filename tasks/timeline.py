@@ -80,6 +80,15 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "provider.resumed": lambda data: f"went on with the provider {data.get('provider', '')}",
     "check.ended": lambda data: f"ran the check “{data.get('check', '')}”: {_plain(data.get('state'))}",
     "review.completed": _reviewed,
+    "review.approved": lambda data: f"approved the change at {str(data.get('oid', ''))[:7]}",
+    "review.overridden": lambda data: (
+        f"let {str(data.get('oid', ''))[:7]} be merged in spite of the policy: {data.get('reason', '')}"
+    ),
+    "finding.waived": lambda data: f"waived “{data.get('title', '')}”: {data.get('reason', '')}",
+    "finding.reopened": lambda data: f"reopened “{data.get('title', '')}”",
+    "comment.answered": lambda data: f"answered the comment: {data.get('comment', '')}",
+    "comment.resolved": lambda data: f"resolved the comment: {data.get('comment', '')}",
+    "comment.reopened": lambda data: f"reopened the comment: {data.get('comment', '')}",
     "request.opened": lambda data: "passed on a request of the agent",
     "request.answered": lambda data: f"answered the agent{_answer(data)}",
     "request.withdrawn": lambda data: "closed a request that the agent gave up",

@@ -8,10 +8,11 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from studio.errors import Invalid
 from studio.http import PageRequest
 from studio.roles import Role
 from tasks import board as boards
-from tasks.forms import CommentForm, PlanForm, ProjectForm, ProjectSettingsForm, TaskForm
+from tasks.forms import ChangesForm, CommentForm, PlanForm, ProjectForm, ProjectSettingsForm, TaskForm
 from tasks.lifecycle import Status
 from tasks.models import Project, Task
 from tasks.standing import Standing, load
@@ -145,8 +146,9 @@ def review(request: PageRequest, pk: int) -> HttpResponse:
     """What reviews found, and what people asked for."""
     context = page(request, pk, "review")
     context |= {
-        "findings": context["task"].findings.all(),
-        "comments": context["task"].comments.select_related("by"),
+        "in_review": context["task"].status == Status.REVIEW,
+        "findings": context["task"].findings.select_related("waived_by"),
+        "comments": context["task"].comments.visible_to(request.user).select_related("by", "resolved_by"),
     }
     return render(request, "tasks/_review.html" if request.htmx else "tasks/review.html", context)
 
@@ -261,10 +263,12 @@ def request_plan_changes(request: PageRequest, pk: int) -> HttpResponse:
 @require_POST
 def request_changes(request: PageRequest, pk: int) -> HttpResponse:
     task = _task(request, pk)
-    form = CommentForm(request.POST)
-    if not form.is_valid():
+    form = ChangesForm(request.POST)
+    try:
+        task.request_changes(form.cleaned_data["comment"] if form.is_valid() else "", by=request.user)
+    except Invalid as wrong:
+        form.add_error("comment", wrong.message)
         return _again(request, task, form, "request-changes")
-    task.request_changes(form.cleaned_data["comment"], by=request.user)
     return redirect(task)
 
 

@@ -211,8 +211,13 @@ class Bench:
             )  # fmt: skip
             crash.point("idle-seen")
             if self._server is not None and self._server.alive():  # `server` would start another one
+                told = session.activity.filter(
+                    message_id__in=prompts
+                )  # a large change is read in several conversations
+                homes = dict(told.values_list("message_id", "opencode_session_id"))
                 everything = [
-                    self._wait_for(partial(snapshot, client, conversation, each)) for each in prompts
+                    self._wait_for(partial(snapshot, client, homes.get(each, conversation), each))
+                    for each in prompts
                 ]
                 recorder.settle([part for parts in everything for part in parts])
             crash.point("activity-settled")

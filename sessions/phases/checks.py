@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from sessions import anchors
 from sessions.models import Session
 from sessions.models.session import State
-from sessions.phases.bench import Bench
+from sessions.phases.bench import Bench, workspace_failures
 from sessions.progress import checks_completed
 from sessions.workspaces.processes import giving_way
 from studio import crash
@@ -18,11 +19,22 @@ def run(bench: Bench, session: Session) -> None:
     with bench.claim.write():
         session.advance(State.RUNNING)
     head = bench.keep(f"{session.task.key}: {session.task.title}")
+    follow(bench, head)
     for check in session.task.project.checks:
         run_check(bench, session, check, head)
     crash.point("checks-run")
     with bench.claim.write():
         checks_completed(session)
+
+
+def follow(bench: Bench, head: str) -> None:
+    """Move findings and comments on with their lines to the commit that is checked."""
+    with workspace_failures():
+        steps = anchors.steps(bench.attempt, head)
+    if steps:
+        with bench.claim.record():
+            for step in steps:
+                step.take()
 
 
 def run_check(bench: Bench, session: Session, check: dict[str, Any], head: str) -> None:

@@ -4,6 +4,7 @@ from sessions.models import Session
 from sessions.models.session import Phase
 from sessions.opencode.config import BUILD_AGENT
 from sessions.phases import prompts
+from sessions.phases.answers_to_comments import keep_answers
 from sessions.phases.bench import Bench
 from sessions.progress import change_completed
 from sessions.reasons import Failed, Reason
@@ -11,11 +12,12 @@ from sessions.reasons import Failed, Reason
 
 def run(bench: Bench, session: Session) -> None:
     """Ask for the change, keep it, and let the checks follow."""
-    bench.converse(session, BUILD_AGENT, prompt(session))
+    said = bench.converse(session, BUILD_AGENT, prompt(session))
     head = bench.keep(f"{session.task.key}: {session.task.title}")
     if session.phase == Phase.IMPLEMENTATION and head == bench.attempt.base_oid:
         raise Failed(Reason.NO_CHANGE, "The agent's last message says why it changed nothing.")
     with bench.claim.write():
+        keep_answers(session, said)
         change_completed(session)
 
 

@@ -5,9 +5,13 @@ from collections.abc import Iterable
 from django.db.models import QuerySet
 
 from sessions.models import CheckResult, Request, Session
-from tasks.models import Finding, Plan, Task
+from tasks.models import Comment, Finding, Plan, Task
+from tasks.models.review import Place
 
-DIFF_LIMIT = 150_000  # characters of the diff that a review is shown; the rest it reads in the workspace
+ANSWERS = (
+    "When you are done, end your last message with one fenced JSON block that answers each comment in a sentence or two, "
+    'by its number: {"answers": {"12": "…"}}'
+)
 
 
 def task_text(task: Task) -> str:
@@ -49,19 +53,20 @@ def implementation(session: Session) -> str:
     )
 
 
-def review(session: Session, diff: str) -> str:
-    """Ask for a verdict on the whole change."""
+def review(session: Session, diff: str, part: int = 1, parts: int = 1) -> str:
+    """Ask for a verdict on the change, or on one of its parts, counted from 1."""
     task = session.task
-    cut = (
-        f"\n\n[cut at {DIFF_LIMIT} characters: read the rest in the files]" if len(diff) > DIFF_LIMIT else ""
-    )
     return _join(
         "Phase: review",
         f"Round: {session.attempt.sessions.filter(phase='review', state='completed').count() + 1}",
         "Review this change. Answer with the one JSON block that your instructions describe.",
+        f"It is too large for one reading. This is part {part} of {parts}; others read the rest. Judge this part, and look into the "
+        "files for what it depends on."
+        if parts > 1
+        else "",
         task_text(task),
         _results(CheckResult.objects.filter(session=_last_checks(session))),
-        f"The change:\n\n````diff\n{diff[:DIFF_LIMIT]}\n````{cut}",
+        f"The change:\n\n````diff\n{diff}\n````",
     )
 
 
@@ -77,7 +82,8 @@ def review_again(problem: str) -> str:
 def fix(session: Session) -> str:
     """Ask for a fix of what a check, a review or a person found."""
     inputs = session.inputs
-    findings = Finding.objects.filter(pk__in=inputs.get("findings", []))
+    findings = Finding.objects.filter(pk__in=inputs.get("findings", []), state=Finding.State.OPEN)
+    comments = Comment.objects.filter(pk__in=inputs.get("comments", []), state=Comment.State.OPEN)
     results = CheckResult.objects.filter(pk__in=inputs.get("checks", []))
     started = session.attempt.sessions.filter(phase="fix").count()
     return _join(
@@ -85,9 +91,10 @@ def fix(session: Session) -> str:
         f"Round: {started}",
         "" if session.opencode_session_id else task_text(session.task),
         "The change needs more work. Take care of all of this:",
-        f"A person writes:\n\n{inputs['comment']}" if inputs.get("comment") else "",
+        "\n\n".join(_comment(comment) for comment in comments),
         _results(results),
         "\n\n".join(_finding(finding) for finding in findings),
+        ANSWERS if comments else "",
     )
 
 
@@ -158,8 +165,18 @@ def _results(results: Iterable[CheckResult]) -> str:
 
 
 def _finding(finding: Finding) -> str:
-    where = f"{finding.path}:{finding.line}" if finding.line else finding.path or "the whole change"
-    return f"Finding ({finding.severity}) in {where}: {finding.title}\n\n{finding.body}"
+    return f"Finding ({finding.severity}) in {_where(finding)}: {finding.title}\n\n{finding.body}"
+
+
+def _comment(comment: Comment) -> str:
+    return f"Comment {comment.pk}: a person writes about {_where(comment)}:\n\n{comment.body}"
+
+
+def _where(remark: Place) -> str:
+    """The place, and how its lines read when the remark was made."""
+    quote = "".join(f"\n> {line}" for line in remark.quote.split("\n")) if remark.quote else ""
+    before = " (its lines were changed since)" if remark.outdated else ""
+    return f"{remark.where or 'the whole change'}{before}{quote}"
 
 
 def _last_checks(session: Session) -> Session | None:

@@ -93,10 +93,11 @@ def read(answer: str) -> Verdict:
 def merged(parts: list[Verdict]) -> Verdict:
     """One verdict of those on the parts of a change: the worst, with all their findings."""
     worst = any(part.verdict == "changes_requested" for part in parts)
+    found = {(each.path, each.line, each.title): each for part in parts for each in part.findings}
     return Verdict(
         verdict="changes_requested" if worst else "approved",
         summary="\n\n".join(part.summary for part in parts if part.summary),
-        findings=[finding for part in parts for finding in part.findings],
+        findings=list(found.values()),
     )
 
 

@@ -181,6 +181,12 @@ def file_names(entry: Activity) -> str:
 
 
 @register.simple_tag
+def at(table: Any, key: str) -> Any:
+    """What the table has for the key; empty where it has nothing."""
+    return table.get(key, "") if isinstance(table, dict) else ""
+
+
+@register.simple_tag
 def remarks_at(remarks: dict[tuple[str, int], list[Any]], path: str, number: int | None) -> list[Any]:
     """What stands at a line of the new file; at 0, what is about the file as a whole."""
     return [] if number is None else remarks.get((path, number), [])

@@ -41,7 +41,7 @@ class Hunk:
 
 @dataclass
 class FileDiff:
-    """One file. `old_path` differs from `path` only when renamed. `too_large`: its lines are not, or not all, in `hunks`."""
+    """One file. `content` is git's id of what it holds now, zeros where it is deleted. `old_path` differs from `path` only when renamed. `too_large`: its lines are not, or not all, in `hunks`."""
 
     path: str
     old_path: str
@@ -50,6 +50,7 @@ class FileDiff:
     deletions: int = 0
     binary: bool = False
     too_large: bool = False
+    content: str = ""
     hunks: list[Hunk] = field(default_factory=list)
 
     @property
@@ -124,6 +125,7 @@ def _files(listing: bytes) -> tuple[list[FileDiff], list[tuple[str, str]], list[
             file = FileDiff(
                 _name(path), _name(old if status[0] == "R" else path), STATUSES.get(status[0], "modified")
             )
+            file.content = new_blob
             by_path[path] = file
             files.append(file)
             blobs.append((old_blob, new_blob))

@@ -1,9 +1,13 @@
 """What should be done."""
 
+from tasks.models.approval import Approval
 from tasks.models.event import Event
 from tasks.models.plan import Plan
 from tasks.models.project import Membership, Project
 from tasks.models.review import Comment, Finding
+from tasks.models.seen import Look, Viewed
 from tasks.models.task import Task
 
-__all__ = ["Comment", "Event", "Finding", "Membership", "Plan", "Project", "Task"]
+__all__ = [
+    "Approval", "Comment", "Event", "Finding", "Look", "Membership", "Plan", "Project", "Task", "Viewed",
+]  # fmt: skip

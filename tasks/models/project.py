@@ -21,6 +21,7 @@ class Policy(NamedTuple):
     max_fix_rounds: int
     human_review: bool
     checks_required: bool
+    approval_required: bool
     permissions: dict[str, str]
 
     def changed_by(self, parts: dict[str, Any]) -> "Policy":
@@ -67,6 +68,9 @@ class Project(models.Model):
     max_fix_rounds = models.PositiveSmallIntegerField(default=3, validators=[MaxValueValidator(20)])
     human_review = models.BooleanField(default=True)
     checks_required = models.BooleanField(default=True, help_text="Required checks must be green to merge.")
+    approval_required = models.BooleanField(
+        default=False, help_text="A person must have approved the very commit that is merged."
+    )
     permissions = models.JSONField(
         default=dict,
         blank=True,

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from studio import crash, disk
-from studio.errors import Conflict
+from studio.errors import Conflict, Invalid
 from tasks import lifecycle
 from tasks.lifecycle import Status
 from tasks.models.event import Event
@@ -213,17 +213,42 @@ class Task(models.Model):
         return plan
 
     def request_changes(self, comment: str, *, by: Any) -> "Session":
-        """Send the change back to the agent, in the same conversation, with a comment and the open findings."""
+        """Send the change back to the agent, in the same conversation, with the comment and every comment that it has not answered.
+
+        The person's drafts are sent with it. Raises Invalid where there is nothing to say.
+        """
         with transaction.atomic():
             self.lock()
             self.move("request-changes", Status.FIX, by=by)
             attempt = self.current_attempt
             assert attempt is not None
-            now = timezone.now()
-            self.comments.create(body=comment, by=by, attempt_number=attempt.number, sent_at=now)
-            self.note("comment.created", by=by, comment=comment)
+            if comment:
+                self.comments.create(body=comment, by=by, attempt_number=attempt.number)
+            for draft in self.comments.drafts_of(by):
+                draft.send(by=by)
+            asked = self.comments.filter(state="open", answered_at=None, attempt_number=attempt.number)
+            comments = [each.pk for each in asked]
+            if not comments:
+                raise Invalid("Say what should change.", fields={"comment": "Write it, or comment on lines."})
+            self.approvals.all().delete()
             attempt.reset_rounds()
-            return self._begin("fix", by=by, comment=comment)
+            return self._begin("fix", by=by, comment=comment, comments=comments)
+
+    def fix_findings(self, chosen: "list[int] | None" = None, *, by: Any) -> "Session":
+        """Send these open findings to the agent, and none else; by None all that are open. Raises Invalid where one is not open."""
+        with transaction.atomic():
+            self.lock()
+            self.move("fix-findings", Status.FIX, by=by)
+            attempt = self.current_attempt
+            assert attempt is not None
+            known = self.findings.filter(state="open", attempt_number=attempt.number)
+            findings = [each.pk for each in known if chosen is None or each.pk in chosen]
+            if not findings or set(findings) < set(chosen or []):
+                raise Invalid(
+                    "Choose open findings.", fields={"findings": "Not open, or not of this attempt."}
+                )
+            attempt.reset_rounds()
+            return self._begin("fix", by=by, findings=findings)
 
     def merged(self, oid: str, *, by: Any = None) -> None:
         """The change has landed as commit `oid` on the target branch."""

@@ -107,6 +107,17 @@ def test_a_person_takes_a_task_from_the_board_to_a_merged_change(
     for name in ("hello.txt", "more.txt"):
         expect(page.locator("main")).to_contain_text(name)
     expect(page.locator("main")).to_contain_text("Too curt")
+    page.get_by_role("link", name="Comment on line 1").first.click()
+    page.get_by_label("Comment", exact=True).fill("Say it louder.")
+    page.get_by_role("button", name="Keep as draft").click()
+    expect(page.locator(".remark", has_text="Say it louder.")).to_contain_text("draft, not sent yet")
+    page.get_by_role("button", name="Send as comments only").click()
+    page.locator(".remark", has_text="Say it louder.").get_by_role("button", name="Resolve").click()
+    page.get_by_role("link", name="Changes", exact=True).click()
+    page.get_by_role("button", name="Mark as viewed").first.click()
+    expect(page.locator("#file-1")).to_contain_text("✓ viewed")
+    page.get_by_role("button", name="Approve").click()
+    expect(page.locator("#gate")).to_contain_text("approved by")
     page.get_by_role("button", name="Merge").click()
     expect(page.locator("#head")).to_contain_text("Merged")
     assert (fresh_repository / "hello.txt").read_text() == "hello\n"

@@ -15,6 +15,7 @@ from sessions.opencode import config, provider
 from sessions.opencode.parts import PartSnapshot, snapshot
 from sessions.opencode.server import Server
 from sessions.recorder import CONTENT, _content
+from sessions.remarks import write_comment
 from sessions.workspaces.sandbox import Availability
 from studio.demo_model.server import DemoModel
 from tasks.models import Task
@@ -131,6 +132,46 @@ def test_a_review_without_a_readable_verdict_is_asked_again_and_then_left_to_a_p
     assert len(review.prompt_ids) == 2
     assert task.status == "review"
     assert not task.findings.exists()
+
+
+def test_a_large_change_is_reviewed_in_parts_and_a_comment_on_it_is_answered(
+    model: DemoModel, repository: Path, alice: User, settings: Any
+) -> None:
+    settings.STUDIO_REVIEW_CHARACTERS = 1_000
+    lines = [f"{number} is the number of this line" for number in range(1, 41)]
+    write = [
+        {"tool": "write", "args": {"filePath": "{cwd}/" + name, "content": "\n".join([*top, *lines])}}
+        for name, top in (("a.txt", []), ("b.txt", []), ("a.txt", ["A new first line"]))
+    ]
+    error = {"severity": "error", "title": "Wrong number", "path": "a.txt", "line": 7}
+    steps = {
+        "implementation": [*write[:2], {"text": "Done."}],
+        "review": [
+            [{"verdict": {"verdict": "changes_requested", "summary": "No.", "findings": [error]}}], APPROVED,
+        ],
+    }  # fmt: skip
+    task = scripted(repository, steps, planning=False, checks=[], max_fix_rounds=0)
+    review = carried(task)[-1]
+    assert (review.result["verdict"], task.status) == ("changes_requested", "review")
+    assert review.result["summary"].startswith("Read in 4 parts")
+    assert len(review.prompt_ids) == 4
+    conversations = review.activity.filter(kind="prompt", depth=0).values_list(
+        "opencode_session_id", flat=True
+    )
+    assert len(set(conversations)) == 4
+    finding = task.findings.get()
+    assert (finding.line, finding.quote) == (7, lines[6])
+
+    comment = write_comment(task, "Why?", by=alice, path="a.txt", line=7)
+    answer = json.dumps({"answers": {comment.pk: "It is a count."}})
+    fix = json.dumps({"fix": [write[2], {"text": f"Done.\n\n```json\n{answer}\n```"}]})
+    type(comment).objects.update(body=f"Why?\n\n```demo\n{fix}\n```")
+    carried(task, "request_changes", comment="", by=alice)
+    comment.refresh_from_db()
+    finding.refresh_from_db()
+    assert comment.answer == "It is a count."
+    assert [(each.line, each.outdated) for each in (comment, finding)] == [(8, False), (8, False)]
+    assert finding.state == "open", "nobody had it fixed"
 
 
 def test_without_human_review_studio_merges_by_itself(model: DemoModel, repository: Path) -> None:
