@@ -15,13 +15,14 @@ class SessionsConfig(AppConfig):
         from sessions import admission, live, places  # models are there only now
         from sessions.models import Breaker
         from sessions.opencode import provider
+        from sessions.workspaces.jj import backend
         from sessions.workspaces.repository import inspect
         from studio import context
         from tasks import repositories, standing
 
         topics.route(live.route)
         topics.register("session", live.SessionTopic())
-        repositories.inspect = inspect
+        repositories.inspect, repositories.backend = inspect, backend
         standing.waits_for = admission.waits_for
         context.banners |= {
             "demo_model": provider.is_demo,

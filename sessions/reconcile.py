@@ -12,6 +12,7 @@ from sessions.models import Attempt
 from sessions.models.attempt import Lease
 from sessions.workspaces.processes import carriers, sweep
 from studio import processes
+from tasks.models import Project
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,12 @@ def end_leftover_processes() -> str:
     if survivors:
         return f"Processes {', '.join(map(str, survivors))} of earlier attempts could not be ended."
     return cleanup.counted(sum(map(len, left.values())), "process", "of earlier attempts were ended")
+
+
+def name_missing_tools() -> str:
+    """Projects whose repository wants a tool that is not here; everything else goes on."""
+    projects = [(project.key, project.backend_trouble) for project in Project.objects.all()]
+    return " ".join(f"{key} cannot be worked on: {trouble}" for key, trouble in projects if trouble)
 
 
 def take_back_from_the_dead() -> str:
@@ -95,4 +102,5 @@ STEPS: tuple[Callable[[], str], ...] = (
     finish_cut_removals,
     cleanup.take_back_known,
     cleanup.move_orphans,
+    name_missing_tools,
 )

@@ -9,6 +9,13 @@ def _unseen(path: str, target_branch: str = "") -> Any:
     return None
 
 
+def _plain(path: str) -> tuple[str, str]:
+    return "git", ""
+
+
 # Called with a path and a branch (empty for the checked out one). It raises `Invalid` with `fields`, or returns what it
 # found with `path` and `target_branch`.
 inspect: Callable[[str, str], Any] = _unseen
+
+# Called with a path. What keeps the repository there, git or jj, and a sentence where that cannot be used on this machine.
+backend: Callable[[str], tuple[str, str]] = _plain

@@ -160,6 +160,7 @@ class ProjectOut(Schema):
     key: str
     name: str
     path: str
+    backend: Literal["git", "jj"] = Field(description="What keeps its repository.")
     target_branch: str
     checks: list[CheckOut]
     model: str
@@ -225,7 +226,18 @@ class Stopping(Schema):
 
 def show_project(project: Project) -> dict[str, Any]:
     """As `ProjectOut`."""
-    plain = ["id", "key", "name", "path", "target_branch", "checks", "model", "review_model", "trusted"]
+    plain = [
+        "id",
+        "key",
+        "name",
+        "path",
+        "backend",
+        "target_branch",
+        "checks",
+        "model",
+        "review_model",
+        "trusted",
+    ]
     plain += ["readable_paths", "demo"]
     shown = {name: getattr(project, name) for name in plain} | project.policy._asdict()
     return shown | {"created_at": project.created_at.isoformat()}

@@ -12,6 +12,7 @@ import pytest
 
 from tests import factories
 from tests.running import Studio, until
+from tests.sessions.clones import jj, make_source, needs_jj
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -63,6 +64,33 @@ def worker_of(studio: Studio, task: int) -> int:
 
 def test_a_task_goes_from_the_board_to_a_merged_change(studio: Studio, fresh_repository: Path) -> None:
     journey(studio, fresh_repository)
+
+
+@needs_jj
+def test_a_task_in_a_repository_of_jj_goes_to_a_moved_bookmark(studio: Studio, tmp_path: Path) -> None:
+    source = make_source(tmp_path / "kept-by-jj", "jj alone", {"README.md": "# Kept by jj\n"})
+    (source / "mine.txt").write_text("what I work on\n")
+    log, bookmarks = jj(source, "log", "-r", "all()"), jj(source, "bookmark", "list", "--all")
+    project = studio.make_project(source, "JJJ", planning=False, ai_review=False, target_branch="")
+    shown = studio.get(f"/projects/{project}")
+    assert (shown["backend"], shown["target_branch"]) == ("jj", "main")
+    task = studio.file(project, "Write a file", script("new.txt"))
+    studio.post(f"/tasks/{task}/execute")
+    studio.wait_for(task, "review")
+    assert [file["path"] for file in studio.get(f"/tasks/{task}/diff")["files"]] == ["new.txt"]
+    # nothing of ours is in the person's log until they say so
+    assert jj(source, "log", "-r", "all()") == log
+    assert jj(source, "bookmark", "list", "--all") == bookmarks
+    standing = jj(source, "--ignore-working-copy", "log", "--no-graph", "-r", "@", "-T", "commit_id")
+    studio.post(f"/tasks/{task}/merge", expect=200)
+    assert studio.status(task) == "done"
+    assert jj(source, "file", "show", "-r", "main", "new.txt") == "new.txt"
+    assert jj(source, "log", "--no-graph", "-r", "@", "-T", "commit_id") == standing
+    assert (source / "mine.txt").read_text() == "what I work on\n"
+    assert not (source / "new.txt").exists()
+    assert jj(source, "workspace", "list").count("\n") == 0
+    jj(source, "undo")
+    assert jj(source, "log", "-r", "all()") == log
 
 
 @pytest.mark.postgresql

@@ -23,6 +23,7 @@ from sessions.workspaces.plumbing import (
     checked,
     committer,
     is_ancestor,
+    jj_repository,
     resolve,
 )
 from sessions.workspaces.processes import Tick
@@ -297,8 +298,14 @@ class Workspace:
         )
 
     def _move_branch(self, before: str, oid: str) -> None:
-        """`before` is what the last export brought: a branch that stands elsewhere was moved by a person, and is theirs."""
+        """`before` is what the last export brought: a branch that stands elsewhere was moved by a person, and is theirs.
+
+        In a repository of jj's there is none: jj would take it in at the person's next command, as an operation in their log and
+        commits in their `jj log`, and rewrite what they have built upon it when it goes.
+        """
         source = self._source()
+        if jj_repository(self.source) is not None:
+            return
         now = resolve(source, f"refs/heads/{self.branch}")
         if now == oid or now not in ("", before):
             return

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sessions.workspaces import snapshot
 from sessions.workspaces.plumbing import Git, SourceGit, WorkspaceGit, checked, is_ancestor, resolve
+from sessions.workspaces.repository import tip as tip_of
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def measure(git: WorkspaceGit, source: SourceGit, base: str, target_branch: str,
     tree, left_out = snapshot.files(git)
     head = resolve(git, "HEAD")
     changed, untracked = _changes(git, head or base, tree)
-    target = resolve(source, f"refs/heads/{target_branch}")
+    target = tip_of(source, target_branch)
     tips = {tip for tip in (head, *snapshot.tips(git)) if tip}
     unmerged = sorted(tip for tip in tips if not (target and _contains(source, target, tip)))
     commits = int(git("rev-list", "--count", *unmerged, f"^{checked(base)}")) if unmerged else 0

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sessions.workspaces.jj import jujutsu
 from sessions.workspaces.plumbing import GitError, SourceGit, checked, committer, is_ancestor, resolve
 from sessions.workspaces.repository import target_tip
 from studio.errors import Conflict
 
 TRIES = 3
+RESERVED = (":(icase,glob)**/.jj/**", ":(icase,glob)**/.jj")
 UNFINISHED = {
     "MERGE_HEAD": "a merge",
     "CHERRY_PICK_HEAD": "a cherry-pick",
@@ -55,12 +57,24 @@ def merge(
         target = target_tip(git, target_branch)
         if is_ancestor(git, checked(head_oid), target):
             return MergeResult(target, "already_contained")
+        _refuse_reserved(git, target, head_oid)
         merged = _commit(git, target, head_oid, message, author)
         if _land(git, target_branch, target, merged, head_oid):
             return MergeResult(merged, "merge")
     raise Conflict(
         f"The branch {target_branch} kept moving while it was merged into. Try again.", code="target_moved"
     )
+
+
+def _refuse_reserved(git: SourceGit, target: str, head: str) -> None:
+    """A .jj that comes with a change would turn the person's folder into a repository of jj's whose settings an agent wrote."""
+    listing = git("diff-tree", "-r", "-z", "--name-only", "--no-renames", target, head, "--", *RESERVED)
+    if files := [name.decode(errors="backslashreplace") for name in listing.split(b"\0") if name]:
+        raise Conflict(
+            f"The change touches {files[0]}: a folder named .jj belongs to jj, and is not merged.",
+            code="reserved_path",
+            files=files,
+        )
 
 
 def _commit(git: SourceGit, target: str, head: str, message: str, author: tuple[str, str]) -> str:
@@ -101,6 +115,10 @@ def _merged_tree(git: SourceGit, target: str, head: str) -> str:
 def _land(git: SourceGit, branch: str, target: str, merged: str, head: str) -> bool:
     """False when the branch moved meanwhile."""
     checkouts = [checkout for checkout in _checkouts(git) if checkout.branch == branch]
+    if jj := jujutsu(git):
+        if linked := [each for each in checkouts if each.path != jj.root]:
+            raise _busy(linked[0].path, head, f"{branch} is checked out there by git")
+        return jj.land(branch, target, merged)
     if len(checkouts) > 1:
         raise _busy(checkouts[1].path, head, f"{branch} is checked out in more than one folder")
     if checkouts:

@@ -120,10 +120,14 @@ class Git(ABC):
 
 
 class SourceGit(Git):
-    """git on a person's repository, with their configuration; their hooks run only with `hooks`."""
+    """git on a person's repository, with their configuration; their hooks run only with `hooks`.
+
+    `path` is the folder that they named; where jj keeps the git repository inside of its own, git works there.
+    """
 
     def __init__(self, path: Path, *, timeout: float = 30, hooks: bool = False) -> None:
         self.path = path
+        self.place = _place(path)
         self.timeout = timeout
         self.hooks = hooks
 
@@ -139,14 +143,14 @@ class SourceGit(Git):
 
     def _start(self, command: Command, stdin: IO[bytes]) -> Completed:
         process = subprocess.Popen(
-            ["git", "-C", str(self.path), *QUIET, *(() if self.hooks else NO_HOOKS), *command.args],
-            env={**_environment(), **PLAIN, **command.env},
+            ["git", *self.place, *QUIET, *(() if self.hooks else NO_HOOKS), *command.args],
+            env={**environment(), **PLAIN, **command.env},
             stdin=stdin,
             stdout=command.into or subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        end = partial(_end, process)
+        end = partial(end_group, process)
         return capture(process, end, timeout=self.timeout, limit=command.limit, head_only=command.head_only)
 
 
@@ -261,11 +265,40 @@ def _answer(args: tuple[str, ...], done: Completed, ok: tuple[int, ...], head_on
     return done.stdout
 
 
-def _environment() -> dict[str, str]:
+def jj_repository(path: Path) -> Path | None:
+    """The `.jj/repo` of the jj workspace in this folder, where it is one: its own, or the one that it names."""
+    own = path / ".jj/repo"
+    if (path / ".jj").is_symlink() or own.is_symlink():
+        return None
+    if own.is_file():
+        return (path / ".jj" / own.read_text(errors="surrogateescape").strip()).resolve()
+    return own if own.is_dir() else None
+
+
+def is_colocated(path: Path) -> bool:
+    """Whether git and jj stand side by side in this folder."""
+    return (path / ".git").exists() and (path / ".jj").exists()
+
+
+def _place(path: Path) -> tuple[str, ...]:
+    repository = jj_repository(path)
+    if repository is None or (path / ".git").exists():
+        return ("-C", str(path))
+    named = repository / "store/git_target"
+    store = (
+        repository
+        / "store"
+        / (named.read_text(errors="surrogateescape").strip() if named.is_file() else "git")
+    )
+    return ("--git-dir", str(store.resolve()))
+
+
+def environment() -> dict[str, str]:
+    """Studio's own without its secrets, and without what would lead git elsewhere."""
     return {name: value for name, value in os.environ.items() if not SECRETS.match(name)}
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end_group(process: subprocess.Popen[bytes]) -> None:
     """The whole group: git's own helpers, filters and hooks are in it."""
     try:
         os.killpg(process.pid, signal.SIGKILL)

@@ -9,7 +9,7 @@ from django.db.models import F
 
 from studio.errors import Forbidden
 from studio.roles import Role
-from tasks import permissions
+from tasks import permissions, repositories
 
 
 class Policy(NamedTuple):
@@ -105,6 +105,16 @@ class Project(models.Model):
         """The number of the next task; call it in the transaction that files the task."""
         Project.objects.filter(pk=self.pk).update(last_number=F("last_number") + 1)
         return Project.objects.values_list("last_number", flat=True).get(pk=self.pk)
+
+    @property
+    def backend(self) -> str:
+        """What keeps its repository: git or jj."""
+        return repositories.backend(self.path)[0]
+
+    @property
+    def backend_trouble(self) -> str:
+        """A sentence where that is not to be had on this machine; else empty."""
+        return repositories.backend(self.path)[1]
 
     @property
     def policy(self) -> Policy:
