@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404
 from ninja import Router
 from ninja.responses import Status as Reply
 
-from sessions import landing, looks, removal, schemas
+from sessions import landing, looks, removal, schemas, undoing
 from sessions.models import Activity, Attempt, Request, Session
 from sessions.models.session import LIVE, Phase, State
 from studio import crash
@@ -141,6 +141,15 @@ def merge(request: HttpRequest, task_id: int) -> Any:
     """Land the change on the project's target branch and finish the task. 409 says what stands in the way."""
     task = find(request, task_id, Role.MEMBER)
     oid = landing.merge(task, by=request.user)
+    now = find(request, task_id)
+    return {"task_id": task.pk, "status": str(now.status), "oid": oid, "branch": task.project.target_branch}
+
+
+@tasks.post("/{int:task_id}/undo-merge", response=responses({200: schemas.Merged}, 409))
+def undo_merge(request: HttpRequest, task_id: int) -> Any:
+    """Take a merge back, in a repository of jj's; `oid` is where the branch stands again. 409 says why it cannot be."""
+    task = find(request, task_id, Role.MEMBER)
+    oid = undoing.undo_merge(task, by=request.user)
     now = find(request, task_id)
     return {"task_id": task.pk, "status": str(now.status), "oid": oid, "branch": task.project.target_branch}
 

@@ -26,6 +26,7 @@ urlpatterns = [
     path("comments/<int:pk>/reopen/", reviews.reopen_comment, name="reopen-comment"),
     path("tasks/<int:pk>/checks/", views.checks, name="checks"),
     path("tasks/<int:pk>/merge/", views.merge, name="merge"),
+    path("tasks/<int:pk>/undo-merge/", views.undo_merge, name="undo-merge"),
     path("tasks/<int:pk>/attempts/", attempts.attempts, name="attempts"),
     path("attempts/<int:pk>/remove-workspace/", attempts.remove_workspace, name="remove-workspace"),
     path("attempts/<int:pk>/restore-workspace/", attempts.restore_workspace, name="restore-workspace"),

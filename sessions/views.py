@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from sessions import landing
+from sessions import landing, undoing
 from sessions.forms import AnswerForm
 from sessions.models import Attempt, Breaker, Request, Session
 from studio.errors import Forbidden, Invalid
@@ -113,6 +113,16 @@ def merge(request: PageRequest, pk: int) -> HttpResponse:
     task = get_object_or_404(Task.objects.visible_to(request.user).select_related("project"), pk=pk)
     task.project.require(request.user, Role.MEMBER)
     landing.merge(task, by=request.user)
+    return answer_with(request, task)
+
+
+@login_required
+@require_POST
+def undo_merge(request: PageRequest, pk: int) -> HttpResponse:
+    """Take the merge back, and look at the change again."""
+    task = get_object_or_404(Task.objects.visible_to(request.user).select_related("project"), pk=pk)
+    task.project.require(request.user, Role.MEMBER)
+    undoing.undo_merge(task, by=request.user)
     return answer_with(request, task)
 
 

@@ -54,6 +54,7 @@ MOVES: tuple[Move, ...] = (
     Move(Status.REVIEW, Status.FIX, "fix-findings"),
     Move(Status.REVIEW, Status.DONE, "merge"),
     Move(Status.REVIEW, Status.DONE, "mark-done"),
+    Move(Status.DONE, Status.REVIEW, "undo-merge"),
     *(Move(status, Status.TODO, "back-to-todo") for status in STARTED),
     *(Move(status, Status.CANCELLED, "cancel") for status in (Status.TODO, *STARTED)),
     *(Move(status, Status.TODO, "reopen") for status in FINAL),

@@ -344,6 +344,8 @@ class Standing:
     def further_actions(self) -> list[Action]:
         """What else can be done, the mildest first."""
         status = self.task.status
+        if status == Status.DONE and self.task.merged_oid and self.task.project.backend == "jj":
+            return [self._action("undo-merge", "Undo merge")]
         if status in {Status.DONE, Status.CANCELLED} or self.is_stopping:
             return []
         verbs = [("mark-done", "Mark done")] if status == Status.REVIEW else []
@@ -351,5 +353,5 @@ class Standing:
         return [self._action(*verb) for verb in [*verbs, ("cancel", "Cancel")]]
 
     def _action(self, verb: str, label: str) -> Action:
-        space = "sessions" if verb == "merge" else "tasks"  # a merge takes the attempt's lease
+        space = "sessions" if verb in {"merge", "undo-merge"} else "tasks"  # these take the attempt's lease
         return Action(verb, label, reverse(f"{space}:{verb}", args=[self.task.pk]))

@@ -258,6 +258,15 @@ class Task(models.Model):
             Task.objects.filter(pk=self.pk).update(merged_oid=oid)
             self._end_attempt()
 
+    def merge_undone(self, oid: str, *, by: Any) -> None:
+        """The target branch stands on `oid` again, without the change."""
+        with transaction.atomic():
+            self.lock()
+            self.attempts.filter(is_current=True).update(ended_at=None)
+            self.move("undo-merge", Status.REVIEW, by=by, oid=oid)
+            Task.objects.filter(pk=self.pk).update(merged_oid="")
+            self.merged_oid = ""
+
     def mark_done(self, *, by: Any) -> None:
         """Finish without a merge; the branch stays."""
         with transaction.atomic():
