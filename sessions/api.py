@@ -1,4 +1,4 @@
-"""The API of an agent at work: starting it, watching it, answering it, and landing what it made."""
+"""The API of an agent at work: starting it, watching it, answering it. What lands its change is in sessions/landing_api.py."""
 
 from collections.abc import Callable
 from itertools import accumulate
@@ -82,7 +82,7 @@ def start(request: HttpRequest, task_id: int, verb: Callable[[Task], Session]) -
     return Reply(202, reply)
 
 
-# --- watching and landing a task ------------------------------------------------------------------------------------
+# --- watching a task ------------------------------------------------------------------------------------
 
 
 @tasks.get("/{int:task_id}/execution", response=responses({200: schemas.Execution}))
@@ -136,22 +136,13 @@ def get_diff(request: HttpRequest, task_id: int, since: Literal["", "look"] = ""
     }
 
 
-@tasks.post("/{int:task_id}/merge", response=responses({200: schemas.Merged}, 409))
-def merge(request: HttpRequest, task_id: int) -> Any:
-    """Land the change on the project's target branch and finish the task. 409 says what stands in the way."""
-    task = find(request, task_id, Role.MEMBER)
-    oid = landing.merge(task, by=request.user)
-    now = find(request, task_id)
-    return {"task_id": task.pk, "status": str(now.status), "oid": oid, "branch": task.project.target_branch}
-
-
 @tasks.post("/{int:task_id}/undo-merge", response=responses({200: schemas.Merged}, 409))
 def undo_merge(request: HttpRequest, task_id: int) -> Any:
     """Take a merge back, in a repository of jj's; `oid` is where the branch stands again. 409 says why it cannot be."""
     task = find(request, task_id, Role.MEMBER)
     oid = undoing.undo_merge(task, by=request.user)
     now = find(request, task_id)
-    return {"task_id": task.pk, "status": str(now.status), "oid": oid, "branch": task.project.target_branch}
+    return {"task_id": task.pk, "status": str(now.status), "oid": oid, "branch": now.target}
 
 
 def _attempt(task: Task) -> Attempt:

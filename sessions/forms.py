@@ -5,12 +5,29 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
+from sessions.landing import MESSAGE_LIMIT
 from sessions.models import Request
 from studio.errors import Invalid
+from tasks.models.project import MergeStrategy
 
 REPLIES = {"once", "always", "reject"}
 OWN_WORDS = "own"
 LONGEST = 4000
+
+
+class MergeForm(forms.Form):
+    """How a change lands; what is left empty is as the project has it."""
+
+    strategy = forms.ChoiceField(label="How", choices=MergeStrategy.choices, required=False)
+    target = forms.CharField(
+        label="Into", max_length=200, required=False, help_text="The branch, which has to exist."
+    )
+    message = forms.CharField(
+        max_length=MESSAGE_LIMIT,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 6, "class": "mono"}),
+        help_text="A rebase keeps the messages of its commits.",
+    )
 
 
 class AnswerForm(forms.Form):

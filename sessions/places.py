@@ -36,10 +36,9 @@ def opencode_data(attempt: Attempt) -> Path:
     return folder(attempt) / "opencode"
 
 
-def repository(attempt: Attempt) -> Repository:
-    """The project's repository; raises Invalid where it cannot be worked on."""
-    project = attempt.task.project
-    return inspect(Path(project.path), project.target_branch)
+def repository(attempt: Attempt, target_branch: str = "") -> Repository:
+    """The project's repository, with the task's target branch unless another is named; raises Invalid where it cannot be worked on."""
+    return inspect(Path(attempt.task.project.path), target_branch or attempt.task.target)
 
 
 def sandbox(attempt: Attempt, source: Repository) -> Sandbox:

@@ -52,7 +52,7 @@ def loss(attempt: Attempt) -> Loss | None:
     refuse(attempt)
     if not (places.folder(attempt) / "workspace").is_dir():
         return None
-    return places.workspace(attempt).loss(attempt.task.project.target_branch, timeout=LOOK_SECONDS)
+    return places.workspace(attempt).loss(attempt.task.target, timeout=LOOK_SECONDS)
 
 
 def remove(attempt: Attempt, *, by: Any = None) -> None:
@@ -104,7 +104,7 @@ def bring_back(claim: Claim, tick: Tick, *, by: Any = None) -> None:
         except OSError as error:
             raise Conflict(f"{kept} could not be moved back: {error.strerror} ({error.filename}).") from error
     elif attempt.base_oid and not (place / "workspace").is_dir():
-        target = attempt.task.project.target_branch
+        target = attempt.task.target
         known = {"base": attempt.base_oid, "head": attempt.head_oid, "recovery": attempt.recovery_ref}
         places.workspace(attempt).create(target, tick, **known)
     with claim.write():

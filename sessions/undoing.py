@@ -29,7 +29,7 @@ def undo_merge(task: Task, *, by: Any) -> str:
         )
     with held(attempt, "undo-merge"):
         task.refresh_from_db(fields=["merged_oid"])
-        stands = _take_back(attempt, task.project.target_branch, task.merged_oid)
+        stands = _take_back(attempt, task.target, task.merged_oid)
         task.merge_undone(stands, by=by)
     return stands
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from sessions import attempts, changes, live, reviews, views
+from sessions import attempts, changes, landing_pages, live, reviews, views
 
 app_name = "sessions"
 
@@ -25,7 +25,10 @@ urlpatterns = [
     path("comments/<int:pk>/resolve/", reviews.resolve, name="resolve"),
     path("comments/<int:pk>/reopen/", reviews.reopen_comment, name="reopen-comment"),
     path("tasks/<int:pk>/checks/", views.checks, name="checks"),
-    path("tasks/<int:pk>/merge/", views.merge, name="merge"),
+    path("tasks/<int:pk>/landing/", landing_pages.how, name="landing"),
+    path("tasks/<int:pk>/conflicts/", landing_pages.conflicts, name="conflicts"),
+    path("tasks/<int:pk>/merge/", landing_pages.merge, name="merge"),
+    path("tasks/<int:pk>/resolve-conflicts/", landing_pages.resolve_conflicts, name="resolve-conflicts"),
     path("tasks/<int:pk>/undo-merge/", views.undo_merge, name="undo-merge"),
     path("tasks/<int:pk>/attempts/", attempts.attempts, name="attempts"),
     path("attempts/<int:pk>/remove-workspace/", attempts.remove_workspace, name="remove-workspace"),

@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from sessions import landing, undoing
+from sessions import undoing
 from sessions.forms import AnswerForm
 from sessions.models import Attempt, Breaker, Request, Session
 from studio.errors import Forbidden, Invalid
@@ -104,16 +104,6 @@ def checks(request: PageRequest, pk: int) -> HttpResponse:
     mine = Session.objects.filter(attempt__task=pk, attempt__is_current=True, check_results__isnull=False)
     context["sessions"] = mine.distinct().order_by("-pk").prefetch_related("check_results")
     return render(request, "sessions/_checks.html" if request.htmx else "sessions/checks.html", context)
-
-
-@login_required
-@require_POST
-def merge(request: PageRequest, pk: int) -> HttpResponse:
-    """Land the change on the project's target branch."""
-    task = get_object_or_404(Task.objects.visible_to(request.user).select_related("project"), pk=pk)
-    task.project.require(request.user, Role.MEMBER)
-    landing.merge(task, by=request.user)
-    return answer_with(request, task)
 
 
 @login_required

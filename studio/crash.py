@@ -23,6 +23,7 @@ POINTS = {
     "execute-committed": "web",  # nothing is answered yet
     "cancel-committed": "web",
     "merge-begun": "web",  # nothing has moved yet
+    "landing-pinned": "web",  # its commits are named, and no branch has moved
     "merge-landed": "web",  # the branch has moved, and the database does not know
     "claimed": "worker",
     "session-starting": "worker",

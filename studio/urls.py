@@ -5,6 +5,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 import sessions.api
+import sessions.landing_api
 import sessions.review_api
 import sessions.urls
 import sessions.views
@@ -19,6 +20,7 @@ api.add_router("/tasks", sessions.api.tasks)
 api.add_router("/tasks", sessions.review_api.tasks)
 api.add_router("/findings", sessions.review_api.findings)
 api.add_router("/comments", sessions.review_api.comments)
+api.add_router("/tasks", sessions.landing_api.tasks)
 api.add_router("/attempts", sessions.api.attempts)
 api.add_router("/sessions", sessions.api.sessions)
 api.add_router("/requests", sessions.api.requests)

@@ -128,7 +128,12 @@ def create_task(request: HttpRequest, new: schemas.TaskIn) -> Any:
     project.require(request.user, Role.MEMBER)
     policies = new.policies.dict(exclude_unset=True)
     task = Task.file(
-        project, title=new.title, description=new.description, by=request.user, policies=policies
+        project,
+        title=new.title,
+        description=new.description,
+        by=request.user,
+        policies=policies,
+        target_branch=repositories.existing(project, new.target_branch),
     )
     return Reply(201, schemas.show_task(task))
 
@@ -144,6 +149,8 @@ def change_task(request: HttpRequest, task_id: int, change: schemas.TaskChange) 
     """Change its title, description or policies. Its state is changed by its verbs only."""
     task = find(request, task_id, Role.MEMBER)
     fields = change.dict(exclude_unset=True)
+    if "target_branch" in fields:
+        fields["target_branch"] = repositories.existing(task.project, fields["target_branch"])
     if fields:
         task.edit(by=request.user, **fields)
     return schemas.show_task(task)

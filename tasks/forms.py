@@ -32,12 +32,25 @@ class TaskForm(forms.ModelForm):
 
     class Meta:
         model = Task
-        fields: ClassVar = ["title", "description"]
+        fields: ClassVar = ["title", "description", "target_branch"]
+        labels: ClassVar = {"target_branch": "Into"}
         widgets: ClassVar = {"description": forms.Textarea(attrs={"rows": 6})}
         help_texts: ClassVar = {
             "title": "What should be true when it is done, in one line.",
             "description": "What the agent should know. Markdown is fine.",
+            "target_branch": "The branch that it lands on. Left empty: as the project says.",
         }
+
+    def __init__(self, *arguments: Any, project: Project, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.project = project
+
+    def clean_target_branch(self) -> str:
+        """Empty where it is the project's."""
+        try:
+            return repositories.existing(self.project, self.cleaned_data["target_branch"].strip())
+        except Invalid as wrong:
+            raise forms.ValidationError(wrong.fields.get("target_branch", wrong.message)) from wrong
 
 
 class CommentForm(forms.Form):
@@ -191,7 +204,15 @@ class ProjectSettingsForm(_ProjectForm):
 
     class Meta:
         model = Project
-        fields: ClassVar = ["name", "target_branch", "checks", "model", "review_model", *POLICIES]
+        fields: ClassVar = [
+            "name",
+            "target_branch",
+            "merge_strategy",
+            "checks",
+            "model",
+            "review_model",
+            *POLICIES,
+        ]
         labels: ClassVar = {
             "planning": "Plan before building",
             "plan_approval": "A person approves the plan",

@@ -52,6 +52,7 @@ MOVES: tuple[Move, ...] = (
     Move(Status.FIX, Status.REVIEW, "checks completed"),
     Move(Status.REVIEW, Status.FIX, "request-changes"),
     Move(Status.REVIEW, Status.FIX, "fix-findings"),
+    Move(Status.REVIEW, Status.FIX, "resolve-conflicts"),
     Move(Status.REVIEW, Status.DONE, "merge"),
     Move(Status.REVIEW, Status.DONE, "mark-done"),
     Move(Status.DONE, Status.REVIEW, "undo-merge"),

@@ -19,3 +19,11 @@ inspect: Callable[[str, str], Any] = _unseen
 
 # Called with a path. What keeps the repository there, git or jj, and a sentence where that cannot be used on this machine.
 backend: Callable[[str], tuple[str, str]] = _plain
+
+
+def existing(project: Any, target_branch: str) -> str:
+    """The branch, where the project's repository has it; empty for the project's own. Raises `Invalid` with `fields`."""
+    if not target_branch or target_branch == project.target_branch:
+        return ""
+    inspect(project.path, target_branch)
+    return target_branch

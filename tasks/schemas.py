@@ -10,6 +10,7 @@ from pydantic import AfterValidator, StringConstraints
 from studio.api import FilledText, Id, Input, Text, Timestamp
 from tasks.lifecycle import Status
 from tasks.models import Event, Plan, Project, Task
+from tasks.models.project import MergeStrategy
 from tasks.models.task import DESCRIPTION_LIMIT
 
 PLAN_LIMIT = COMMENT_LIMIT = DESCRIPTION_LIMIT
@@ -95,6 +96,7 @@ class ProjectChange(PolicyIn):
 
     name: Name = Field(default_factory=str)
     target_branch: Branch = Field(default_factory=str, description="Empty: the branch that is checked out.")
+    merge_strategy: MergeStrategy = Field(default_factory=lambda: MergeStrategy.MERGE)
     checks: Annotated[list[CheckIn], Field(max_length=50), AfterValidator(_distinct)] = Field(
         default_factory=list
     )
@@ -120,6 +122,7 @@ class TaskIn(Input):
     project: Id
     title: Title
     description: Description = ""
+    target_branch: Branch = Field("", description="Where it lands. Empty: as the project says.")
     policies: PolicyIn = Field(
         default_factory=PolicyIn, description="What differs from the project's policy."
     )
@@ -130,6 +133,7 @@ class TaskChange(Input):
 
     title: Title = Field(default_factory=str)
     description: Description = Field(default_factory=str)
+    target_branch: Branch = Field(default_factory=str, description="Empty: as the project says.")
     policies: PolicyIn = Field(default_factory=PolicyIn, description="Replaces all that differ.")
 
 
@@ -162,6 +166,7 @@ class ProjectOut(Schema):
     path: str
     backend: Literal["git", "jj"] = Field(description="What keeps its repository.")
     target_branch: str
+    merge_strategy: str
     checks: list[CheckOut]
     model: str
     review_model: str
@@ -191,6 +196,7 @@ class TaskOut(Schema):
     created_by: int | None
     created_at: Timestamp
     updated_at: Timestamp
+    target_branch: str
     merged_oid: str
 
 
@@ -238,7 +244,7 @@ def show_project(project: Project) -> dict[str, Any]:
         "review_model",
         "trusted",
     ]
-    plain += ["readable_paths", "demo"]
+    plain += ["readable_paths", "demo", "merge_strategy"]
     shown = {name: getattr(project, name) for name in plain} | project.policy._asdict()
     return shown | {"created_at": project.created_at.isoformat()}
 
@@ -257,6 +263,7 @@ def show_task(task: Task) -> dict[str, Any]:
         "created_by": task.created_by_id,
         "created_at": task.created_at.isoformat(),
         "updated_at": task.updated_at.isoformat(),
+        "target_branch": task.target,
         "merged_oid": task.merged_oid,
     }
 

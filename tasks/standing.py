@@ -321,7 +321,7 @@ class Standing:
             case "review":
                 return "by a person" if policy.human_review else "off"
             case "merge":
-                return f"into {project.target_branch}"
+                return f"into {self.task.target}"
         return ""
 
     # --- what a person can do -----------------------------------------------------------------------------------

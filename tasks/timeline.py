@@ -92,6 +92,9 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "request.opened": lambda data: "passed on a request of the agent",
     "request.answered": lambda data: f"answered the agent{_answer(data)}",
     "request.withdrawn": lambda data: "closed a request that the agent gave up",
+    "conflicts.sent": lambda data: (
+        f"had the agent resolve conflicts in {', '.join(data.get('files', [])[:5])}"
+    ),
     "workspace.removed": _removed,
     "workspace.restored": lambda data: f"restored the workspace of attempt {data.get('attempt')}",
     "workspace.purged": lambda data: f"deleted the workspace of attempt {data.get('attempt')} for good",

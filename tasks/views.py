@@ -73,7 +73,12 @@ def board(request: PageRequest, key: str) -> HttpResponse:
     if request.GET.get("show") in {Status.DONE, Status.CANCELLED}:
         return _task_list(request, project, Status(request.GET["show"]))
     columns, cancelled = boards.columns(project)
-    context = {"project": project, "columns": columns, "cancelled": cancelled, "form": TaskForm()}
+    context = {
+        "project": project,
+        "columns": columns,
+        "cancelled": cancelled,
+        "form": TaskForm(project=project),
+    }
     response = render(request, "tasks/board.html", context)
     response.set_cookie(LAST_PROJECT, project.key, httponly=True, samesite="Lax")
     return response
@@ -108,7 +113,7 @@ def new_task(request: PageRequest, key: str) -> HttpResponse:
     """File a task, and start it where the second button was pressed."""
     project = get_object_or_404(Project.objects.visible_to(request.user), key=key)
     project.require(request.user, Role.MEMBER)
-    form = TaskForm(request.POST or None)
+    form = TaskForm(request.POST or None, project=project)
     if request.method == "POST" and form.is_valid():
         task = Task.file(project, by=request.user, **form.cleaned_data)
         if "start" not in request.POST:
@@ -181,7 +186,7 @@ def aside(request: PageRequest, pk: int) -> HttpResponse:
 def edit(request: PageRequest, pk: int) -> HttpResponse:
     """Change a task's title and description."""
     task = _task(request, pk)
-    form = TaskForm(request.POST or None, instance=task)
+    form = TaskForm(request.POST or None, instance=task, project=task.project)
     if request.method == "POST" and form.is_valid():
         task.edit(by=request.user, **form.cleaned_data)
         return redirect(task)

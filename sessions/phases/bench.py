@@ -69,7 +69,7 @@ class Bench:
             with workspace_failures():
                 removal.bring_back(self.claim, self.claim.tick)
                 made, known = places.workspace(self.attempt), self.attempt
-                target = known.task.project.target_branch
+                target = known.task.target
                 base = made.create(target, self.claim.tick, base=known.base_oid, head=known.head_oid)
             crash.point("workspace-made")
             if not self.attempt.base_oid:

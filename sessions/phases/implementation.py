@@ -5,15 +5,27 @@ from sessions.models.session import Phase
 from sessions.opencode.config import BUILD_AGENT
 from sessions.phases import prompts
 from sessions.phases.answers_to_comments import keep_answers
-from sessions.phases.bench import Bench
+from sessions.phases.bench import Bench, workspace_failures
 from sessions.progress import change_completed
 from sessions.reasons import Failed, Reason
+from sessions.workspaces import resolving
 
 
 def run(bench: Bench, session: Session) -> None:
     """Ask for the change, keep it, and let the checks follow."""
+    message = f"{session.task.key}: {session.task.title}"
+    target_oid = session.inputs.get("target_oid", "")
+    if target_oid and not session.goes_on:
+        with workspace_failures():
+            resolving.take_in(bench.workspace, target_oid, message, bench.claim.tick)
     said = bench.converse(session, BUILD_AGENT, prompt(session))
-    head = bench.keep(f"{session.task.key}: {session.task.title}")
+    head = bench.keep(message)
+    if target_oid:
+        with workspace_failures():
+            rests = resolving.rest_on(bench.workspace, target_oid, head)
+        if rests:
+            with bench.claim.record():
+                bench.attempt.record(base_oid=target_oid)
     if session.phase == Phase.IMPLEMENTATION and head == bench.attempt.base_oid:
         raise Failed(Reason.NO_CHANGE, "The agent's last message says why it changed nothing.")
     with bench.claim.write():

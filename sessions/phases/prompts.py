@@ -1,6 +1,7 @@
 """What Studio tells the agent at the start of each session. The agents' own instructions are in sessions/opencode."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.db.models import QuerySet
 
@@ -91,6 +92,7 @@ def fix(session: Session) -> str:
         f"Round: {started}",
         "" if session.opencode_session_id else task_text(session.task),
         "The change needs more work. Take care of all of this:",
+        _conflicts(inputs),
         "\n\n".join(_comment(comment) for comment in comments),
         _results(results),
         "\n\n".join(_finding(finding) for finding in findings),
@@ -177,6 +179,15 @@ def _where(remark: Place) -> str:
     quote = "".join(f"\n> {line}" for line in remark.quote.split("\n")) if remark.quote else ""
     before = " (its lines were changed since)" if remark.outdated else ""
     return f"{remark.where or 'the whole change'}{before}{quote}"
+
+
+def _conflicts(inputs: dict[str, Any]) -> str:
+    files = "\n".join(f"- {path}" for path in inputs.get("conflicts", []))
+    return files and (
+        f"The branch {inputs.get('target', '')} went on meanwhile. Studio has begun to merge it into your working directory. These files are "
+        f"in conflict:\n\n{files}\n\nResolve each of them so that both intents hold, and leave no conflict marks. Do not abort the merge; "
+        "Studio concludes it."
+    )
 
 
 def _last_checks(session: Session) -> Session | None:

@@ -130,7 +130,9 @@ class Jujutsu:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        done = capture(process, partial(end_group, process), timeout=self.git.timeout, limit=LIMIT)
+        done = capture(
+            process, partial(end_group, process), timeout=self.git.timeout, tick=self.git.tick, limit=LIMIT
+        )
         what = " ".join(words[:2])
         if done.timed_out:
             raise GitError(

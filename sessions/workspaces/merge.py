@@ -1,13 +1,17 @@
 """Landing an attempt's work on a branch of a person's repository, without ever dirtying their checkout."""
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from sessions.workspaces.jj import jujutsu
-from sessions.workspaces.plumbing import GitError, SourceGit, checked, committer, is_ancestor, resolve
+from sessions.workspaces.plumbing import GitError, SourceGit, checked, is_ancestor, resolve
+from sessions.workspaces.processes import Tick
 from sessions.workspaces.repository import target_tip
+from sessions.workspaces.strategies import Strategy, Words, commit
+from studio import crash
 from studio.errors import Conflict
 
 TRIES = 3
@@ -24,10 +28,10 @@ UNFINISHED = {
 
 @dataclass(frozen=True)
 class MergeResult:
-    """What the target branch stands on now. `strategy`: merged anew, or contained already (nothing was done)."""
+    """What the target branch stands on now. `strategy`: how it landed, or contained already (nothing was done)."""
 
     oid: str
-    strategy: Literal["merge", "already_contained"]
+    strategy: Literal["merge", "squash", "rebase", "already_contained"]
 
 
 @dataclass(frozen=True)
@@ -43,24 +47,40 @@ def merge(
     message: str,
     author: tuple[str, str],
     *,
+    strategy: Strategy = "merge",
+    trailers: str = "",
+    key: str = "",
     timeout: float = 30,
+    tick: Tick | None = None,
+    ready: Callable[[], object] = lambda: None,
 ) -> MergeResult:
-    """Merge a commit into a branch; `author` is name and email of the person who merges.
+    """Land a commit on a branch by a strategy; `author` is name and email of the person who lands it, `trailers` are for each
+    commit of a rebase, where `message` is not used.
 
     Where the branch is checked out, the person's own `git merge` moves it there, with their hooks. Conflict with one of the codes
-    merge_conflict (`files`), checkout_dirty, checkout_busy, untracked_collision (`files`), unrelated_histories, target_moved,
-    merge_refused, git_timeout; where it can be landed by hand `command` says how. Invalid for an unknown branch. Each git command has
-    `timeout` seconds. Calling it again after a crash is safe: what is contained is not merged again.
+    merge_conflict (`files`), checkout_dirty, checkout_busy, untracked_collision (`files`), unrelated_histories, rebase_impossible,
+    target_moved, merge_refused, git_timeout; where it can be landed by hand `command` says how. Invalid for an unknown branch. Each git
+    command has `timeout` seconds; `tick` is called meanwhile and must not raise; `ready` is called before the branch moves and may.
+
+    Calling it again after a crash is safe: what is contained is not landed again, and with a `key` the commits of a squash or rebase
+    are named under refs/studio/landing/ before the branch moves, so that they are found again. `forget` lets go of that name.
     """
-    git = SourceGit(source, timeout=timeout)
+    git = SourceGit(source, timeout=timeout, tick=tick)
+    target_branch = _real_branch(git, target_branch)
     for _ in range(TRIES):
         target = target_tip(git, target_branch)
-        if is_ancestor(git, checked(head_oid), target):
+        if is_ancestor(git, checked(head_oid), target) or _has_landed(git, key, head_oid, target):
             return MergeResult(target, "already_contained")
         _refuse_reserved(git, target, head_oid)
-        merged = _commit(git, target, head_oid, message, author)
+        merged = commit(git, strategy, target, head_oid, Words(message, author, trailers))
+        if merged == target:
+            return MergeResult(target, "already_contained")
+        if key:
+            git("update-ref", _pin(key, head_oid), merged)
+        crash.point("landing-pinned")
+        ready()
         if _land(git, target_branch, target, merged, head_oid):
-            return MergeResult(merged, "merge")
+            return MergeResult(merged, strategy)
     raise Conflict(
         f"The branch {target_branch} kept moving while it was merged into. Try again.", code="target_moved"
     )
@@ -77,39 +97,35 @@ def _refuse_reserved(git: SourceGit, target: str, head: str) -> None:
         )
 
 
-def _commit(git: SourceGit, target: str, head: str, message: str, author: tuple[str, str]) -> str:
-    """The merge commit, made without any checkout."""
-    tree = _merged_tree(git, target, head)
-    name, email = (
-        "".join(char for char in word if char.isprintable() and char not in "<>").strip() for word in author
-    )
-    made = git(
-        *("commit-tree", tree, "-p", target, "-p", head, "-F", "-"),
-        input=message.replace("\0", "").encode(errors="replace"),
-        env=committer(name or "Studio", email or "studio@localhost"),
-    )
-    return checked(made.decode().strip())
+def forget(source: Path, key: str) -> None:
+    """Let go of the names under which a landing's commits could be found again."""
+    git = SourceGit(source)
+    for ref in git("for-each-ref", "--format=%(refname)", f"refs/studio/landing/{key}/").decode().split():
+        git("update-ref", "-d", ref)
 
 
-def _merged_tree(git: SourceGit, target: str, head: str) -> str:
-    try:
-        words = git(
-            "merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", target, head, ok=(0, 1)
-        )
-    except GitError as error:
-        if "unrelated histories" in error.stderr:
-            message = "This work has no history in common with the branch, so it cannot be merged."
-            raise Conflict(message, code="unrelated_histories") from error
-        raise
-    tree, *files = [word.decode(errors="backslashreplace") for word in words.split(b"\0") if word]
-    if files:
-        files = sorted(set(files))
+def _pin(key: str, head: str) -> str:
+    """By the commit too: what an attempt does after a landing that was never noted is not contained in it."""
+    return f"refs/studio/landing/{key}/{checked(head)}"
+
+
+def _has_landed(git: SourceGit, key: str, head: str, target: str) -> bool:
+    landed = resolve(git, _pin(key, head)) if key else ""
+    return bool(landed) and is_ancestor(git, landed, target)
+
+
+def _real_branch(git: SourceGit, branch: str) -> str:
+    """The branch that moves: the target may be a symbolic ref to another one, which may be checked out."""
+    if branch.startswith("-"):
+        return branch  # `target_tip` refuses it
+    leads_to = git("symbolic-ref", "--quiet", f"refs/heads/{branch}", ok=(0, 1, 128)).decode().strip()
+    if not leads_to:
+        return branch
+    if not leads_to.startswith("refs/heads/"):
         raise Conflict(
-            f"The branch has changed the same lines in {', '.join(files[:5])}{' and others' if len(files) > 5 else ''}.",
-            code="merge_conflict",
-            files=files,
+            f"The branch {branch} is a link to {leads_to}, which is no branch.", code="merge_refused"
         )
-    return checked(tree.strip())
+    return leads_to.removeprefix("refs/heads/")
 
 
 def _land(git: SourceGit, branch: str, target: str, merged: str, head: str) -> bool:
@@ -124,11 +140,17 @@ def _land(git: SourceGit, branch: str, target: str, merged: str, head: str) -> b
     if checkouts:
         return _land_in_checkout(git, checkouts[0].path, branch, target, merged, head)
     try:
-        git("update-ref", "-m", "merge by Studio", f"refs/heads/{branch}", merged, target)
-    except GitError:
-        if resolve(git, f"refs/heads/{branch}") != target:
+        with_hooks = SourceGit(git.path, timeout=git.timeout, hooks=True, tick=git.tick)
+        with_hooks("update-ref", "-m", "merge by Studio", f"refs/heads/{branch}", merged, target)
+    except GitError as error:
+        now = resolve(git, f"refs/heads/{branch}")
+        if now == merged:  # what failed or took too long came after, as a hook
+            return True
+        if now != target:
             return False
-        raise
+        code = "git_timeout" if error.code == "git_timeout" else "merge_refused"
+        message = f"Git refused to move {branch}: {error.stderr or error.message}"
+        raise Conflict(message, code=code) from error
     return True
 
 
@@ -140,7 +162,9 @@ def _checkouts(git: SourceGit) -> list[_Checkout]:
         if "bare" in lines or "prunable" in lines or not lines:
             continue
         path = Path(lines["worktree"])
-        branch = lines.get("branch", "") or _interrupted_branch(SourceGit(path, timeout=git.timeout))
+        branch = lines.get("branch", "") or _interrupted_branch(
+            SourceGit(path, timeout=git.timeout, tick=git.tick)
+        )
         found.append(_Checkout(path, branch.removeprefix("refs/heads/")))
     return found
 
@@ -159,7 +183,7 @@ def _git_dir(git: SourceGit) -> Path:
 
 
 def _land_in_checkout(git: SourceGit, path: Path, branch: str, target: str, merged: str, head: str) -> bool:
-    here = SourceGit(path, timeout=git.timeout)
+    here = SourceGit(path, timeout=git.timeout, tick=git.tick)
     _refuse_unfinished(here, branch, head)
     _refuse_changes(here, head)
     added = _added(here, target, merged)
@@ -173,7 +197,7 @@ def _land_in_checkout(git: SourceGit, path: Path, branch: str, target: str, merg
         "--quiet",
     )
     try:
-        SourceGit(path, timeout=git.timeout, hooks=True)("merge", *options, merged)
+        SourceGit(path, timeout=git.timeout, hooks=True, tick=git.tick)("merge", *options, merged)
     except GitError as error:
         now = resolve(git, f"refs/heads/{branch}")
         if now == merged:  # it has landed; what failed or took too long came after, as a hook
@@ -186,6 +210,8 @@ def _land_in_checkout(git: SourceGit, path: Path, branch: str, target: str, merg
             )  # of the merge just ended; there was none before
         if error.code == "git_timeout" or _stands_on(here, merged):
             _put_back(here, target, merged, added)
+        else:
+            _undo_written(here, target, merged)
         raise Conflict(
             f"Git refused to merge in {path}: {error.stderr or error.message}",
             code="git_timeout" if error.code == "git_timeout" else "merge_refused",
@@ -281,12 +307,37 @@ def _put_back(here: SourceGit, target: str, merged: str, added: list[str]) -> No
         place = here.path / name
         if place.is_dir() and not place.is_symlink():
             continue
-        place.unlink(missing_ok=True)
-        for parent in place.relative_to(here.path).parents[:-1]:
-            try:
-                (here.path / parent).rmdir()
-            except OSError:
-                break
+        _remove_added(here, name)
+
+
+def _undo_written(here: SourceGit, target: str, merged: str) -> None:
+    """Undo what a merge wrote before it failed, as by a filter, with the index untouched: the files that are as it makes them, or gone."""
+    listing = here("diff-tree", "-r", "-z", "--no-renames", target, merged).split(b"\0")
+    for entry, raw in zip(listing[::2], listing[1::2], strict=False):
+        _, _, old, new, _ = entry.decode().split()
+        name = raw.decode(errors="surrogateescape")
+        place = here.path / name
+        if not place.is_symlink() and not place.exists():
+            is_ours = bool(old.strip("0"))
+        else:
+            made = here("hash-object", "--end-of-options", name, ok=(0, 128)).decode().strip()
+            is_ours = place.is_file() and made == new
+        if is_ours and old.strip("0"):
+            here("checkout-index", "--force", "--quiet", "-z", "--stdin", input=raw)
+        elif is_ours:
+            _remove_added(here, name)
+    here("update-index", "--refresh", "-q", ok=(0, 1))
+
+
+def _remove_added(here: SourceGit, name: str) -> None:
+    """A file that the merge made, and the folders that are empty without it."""
+    place = here.path / name
+    place.unlink(missing_ok=True)
+    for parent in place.relative_to(here.path).parents[:-1]:
+        try:
+            (here.path / parent).rmdir()
+        except OSError:
+            break
 
 
 def _command(path: Path, head: str) -> str:

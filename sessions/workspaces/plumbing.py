@@ -27,8 +27,6 @@ QUIET = (
         "tag.gpgSign=false",
         "-c",
         "log.showSignature=false",
-        "-c",
-        "credential.helper=",
     ),
     *(
         "-c",
@@ -49,6 +47,7 @@ QUIET = (
         "protocol.ext.allow=never",
     ),
 )
+NO_CREDENTIALS = ("-c", "credential.helper=")
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
 # An agent could make the index lie about what has changed.
 HONEST = (
@@ -120,16 +119,27 @@ class Git(ABC):
 
 
 class SourceGit(Git):
-    """git on a person's repository, with their configuration; their hooks run only with `hooks`.
+    """git on a person's repository, with their configuration; their hooks run only with `hooks`, their credential helpers
+    only with `credentials`. `tick` is called about every 0.1 s.
 
     `path` is the folder that they named; where jj keeps the git repository inside of its own, git works there.
     """
 
-    def __init__(self, path: Path, *, timeout: float = 30, hooks: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        timeout: float = 30,
+        hooks: bool = False,
+        credentials: bool = False,
+        tick: Tick | None = None,
+    ) -> None:
         self.path = path
         self.place = _place(path)
         self.timeout = timeout
         self.hooks = hooks
+        self.credentials = credentials
+        self.tick = tick
 
     def feed(self, stream: IO[bytes], *args: str) -> bytes:
         """Run a command that reads a file."""
@@ -143,7 +153,7 @@ class SourceGit(Git):
 
     def _start(self, command: Command, stdin: IO[bytes]) -> Completed:
         process = subprocess.Popen(
-            ["git", *self.place, *QUIET, *(() if self.hooks else NO_HOOKS), *command.args],
+            ["git", *self.place, *self._options(), *command.args],
             env={**environment(), **PLAIN, **command.env},
             stdin=stdin,
             stdout=command.into or subprocess.PIPE,
@@ -151,7 +161,18 @@ class SourceGit(Git):
             start_new_session=True,
         )
         end = partial(end_group, process)
-        return capture(process, end, timeout=self.timeout, limit=command.limit, head_only=command.head_only)
+        return capture(
+            process,
+            end,
+            timeout=self.timeout,
+            tick=self.tick,
+            limit=command.limit,
+            head_only=command.head_only,
+        )
+
+    def _options(self) -> tuple[str, ...]:
+        quiet = (*QUIET, *(() if self.credentials else NO_CREDENTIALS))
+        return (*quiet, *(() if self.hooks else NO_HOOKS))
 
 
 class WorkspaceGit(Git):
@@ -178,7 +199,7 @@ class WorkspaceGit(Git):
         if command.args[0] != "init" and (self.folder.is_symlink() or not self.folder.is_dir()):
             raise broken(self.sandbox.workspace)
         done = self.sandbox.run(
-            ["git", *QUIET, *NO_HOOKS, *HONEST, *self.config, *command.args],
+            ["git", *QUIET, *NO_CREDENTIALS, *NO_HOOKS, *HONEST, *self.config, *command.args],
             timeout=self.timeout,
             tick=self.tick,
             env={**self._environment(), **command.env},

@@ -30,6 +30,14 @@ class Policy(NamedTuple):
         return self._replace(**{**parts, "permissions": own})
 
 
+class MergeStrategy(models.TextChoices):
+    """What a landing puts on the target branch."""
+
+    MERGE = "merge", "Merge commit"
+    SQUASH = "squash", "Squash into one commit"
+    REBASE = "rebase", "Rebase: each commit on top"
+
+
 class ProjectQuerySet(models.QuerySet["Project"]):
     def visible_to(self, user: Any) -> "ProjectQuerySet":
         """The projects that the person may see."""
@@ -49,6 +57,9 @@ class Project(models.Model):
     name = models.CharField(max_length=100)
     path = models.CharField(max_length=1000, help_text="The folder of the git repository on this machine.")
     target_branch = models.CharField(max_length=200, help_text="Where finished work is merged.")
+    merge_strategy = models.CharField(
+        max_length=10, choices=MergeStrategy.choices, default=MergeStrategy.MERGE
+    )
     checks = models.JSONField(
         default=list,
         blank=True,

@@ -47,6 +47,9 @@ class Task(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+    target_branch = models.CharField(
+        max_length=200, blank=True, help_text="Where it is merged; left empty: as the project says."
+    )
     merged_oid = models.CharField(max_length=64, blank=True, editable=False)
 
     objects = TaskQuerySet.as_manager()
@@ -71,6 +74,11 @@ class Task(models.Model):
     def key(self) -> str:
         """What people call it: `DEMO-12`."""
         return f"{self.project.key}-{self.number}"
+
+    @property
+    def target(self) -> str:
+        """The branch that it lands on: its own, else the project's."""
+        return self.target_branch or self.project.target_branch
 
     @property
     def policy(self) -> Policy:
@@ -104,7 +112,7 @@ class Task(models.Model):
         return task
 
     def edit(self, *, by: Any, **fields: Any) -> None:
-        """Change title, description or policies."""
+        """Change title, description, policies or target branch."""
         with transaction.atomic():
             for name, value in fields.items():
                 setattr(self, name, value)
@@ -250,11 +258,22 @@ class Task(models.Model):
             attempt.reset_rounds()
             return self._begin("fix", by=by, findings=findings)
 
-    def merged(self, oid: str, *, by: Any = None) -> None:
-        """The change has landed as commit `oid` on the target branch."""
+    def resolve_conflicts(self, files: list[str], target_oid: str, *, by: Any) -> "Session":
+        """Let the agent bring its change onto `target_oid`, with which these files are in conflict."""
         with transaction.atomic():
             self.lock()
-            self.move("merge", Status.DONE, by=by, oid=oid)
+            self.move("resolve-conflicts", Status.FIX, by=by)
+            attempt = self.current_attempt
+            assert attempt is not None
+            self.note("conflicts.sent", by=by, files=files, target_oid=target_oid)
+            attempt.reset_rounds()
+            return self._begin("fix", by=by, conflicts=files, target_oid=target_oid, target=self.target)
+
+    def merged(self, oid: str, *, by: Any = None, **how: str) -> None:
+        """The change has landed as commit `oid` on the target branch; `how` is its strategy and branch."""
+        with transaction.atomic():
+            self.lock()
+            self.move("merge", Status.DONE, by=by, oid=oid, **how)
             Task.objects.filter(pk=self.pk).update(merged_oid=oid)
             self._end_attempt()
 

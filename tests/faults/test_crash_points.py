@@ -39,7 +39,7 @@ BUILDS = [
     "between-phases", "check-begun", "check-run", "checks-run", "before-close", "before-release", "released",
 ]  # fmt: skip
 WITHOUT_OPENCODE = {"claimed", "session-starting", "workspace-made", "before-release", "released"}
-MERGES = ["merge-begun", "merge-landed"]
+MERGES = ["merge-begun", "landing-pinned", "merge-landed"]
 SAMPLE = {
     "execute-committed", "claimed", "committed", "before-release", "reap-killed", "stop-cleared",
 }  # fmt: skip

@@ -254,7 +254,7 @@ def test_a_merge_that_hangs_half_way_is_put_back(source: Path, tmp_path: Path) -
 
 def test_a_target_that_moves_while_it_is_merged_is_merged_anew(source: Path, monkeypatch) -> None:
     git(source, "switch", "-q", "--detach")
-    commit, moves = merging._commit, []
+    commit, moves = merging.commit, []
 
     def moving(*arguments):
         made = commit(*arguments)
@@ -263,7 +263,7 @@ def test_a_target_that_moves_while_it_is_merged_is_merged_anew(source: Path, mon
             git(source, "update-ref", "refs/heads/main", moves[0])
         return made
 
-    monkeypatch.setattr(merging, "_commit", moving)
+    monkeypatch.setattr(merging, "commit", moving)
     land(source)
     assert git(source, "rev-parse", "main^1") == moves[0]
 

@@ -285,13 +285,13 @@ def test_in_review_the_changes_end_in_the_gate(member, session):
 
 def test_merge_lands_the_change_and_leads_back(member, session, monkeypatch, alice):
     merged = []
-    monkeypatch.setattr(landing, "merge", lambda task, by: merged.append((task.pk, by)))
+    monkeypatch.setattr(landing, "merge", lambda task, by, **how: merged.append((task.pk, by)))
     assert member.post(f"/tasks/{session.task.pk}/merge/")["Location"] == f"/tasks/{session.task.pk}/"
     assert merged == [(session.task.pk, alice)]
 
 
 def test_a_merge_that_cannot_be_says_why_and_how_to_do_it_by_hand(member, session, monkeypatch):
-    def refuse(task, by):
+    def refuse(task, by, **how):
         raise Conflict("Your checkout has changes.", command="git merge studio/DEMO-1-1")
 
     monkeypatch.setattr(landing, "merge", refuse)
