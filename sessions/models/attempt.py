@@ -150,7 +150,9 @@ class Attempt(models.Model):
 
     @property
     def branch(self) -> str:
-        """The branch that people see in their repository."""
+        """Where people see the work in their repository: a branch, or, with jj, a ref."""
+        if self.task.project.backend == "jj":  # no bookmark: jj would take it into the person's log
+            return f"refs/studio/attempts/{self.key}"
         return f"studio/{self.key}"
 
     @property

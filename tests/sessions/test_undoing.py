@@ -38,6 +38,7 @@ def test_a_merge_is_undone_by_the_page_and_the_task_is_in_review_again(
     client.force_login(alice)
     page = client.get(task.get_absolute_url()).content.decode()
     assert "Undo merge" in page
+    assert "refs/studio/attempts/DEMO-1-1" in page
     assert client.post(reverse("sessions:undo-merge", args=[task.pk]), follow=True).status_code == 200
     task.refresh_from_db()
     assert (task.status, task.merged_oid, tip(source)) == ("review", "", before)
