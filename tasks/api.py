@@ -16,7 +16,7 @@ from studio.repeat import DOCUMENTED, repeatable
 from studio.roles import Role
 from tasks import repositories, schemas
 from tasks.lifecycle import Status
-from tasks.models import Event, Project, Task
+from tasks.models import Event, Priority, Project, Task
 
 projects = Router(tags=["Projects"])
 tasks = Router(tags=["Tasks"])
@@ -106,7 +106,12 @@ def list_tasks(
     limit: Limit = 50,
 ) -> Any:
     """The tasks that you may see, newest first. `project` is an id, `q` words of title or description, or a key."""
-    rows = Task.objects.visible_to(request.user).select_related("project").order_by("-pk")
+    rows = (
+        Task.objects.visible_to(request.user)
+        .select_related("project")
+        .prefetch_related("blockers")
+        .order_by("-pk")
+    )
     if project is not None:
         rows = rows.filter(project_id=project)
     if status is not None:
@@ -126,15 +131,8 @@ def create_task(request: HttpRequest, new: schemas.TaskIn) -> Any:
             "There is no such project.", fields={"project": "It is not there, or not for you to see."}
         )
     project.require(request.user, Role.MEMBER)
-    policies = new.policies.dict(exclude_unset=True)
-    task = Task.file(
-        project,
-        title=new.title,
-        description=new.description,
-        by=request.user,
-        policies=policies,
-        target_branch=repositories.existing(project, new.target_branch),
-    )
+    fields = _fields(project, new.dict(exclude_unset=True, exclude={"project"}))
+    task = Task.file(project, by=request.user, **fields)
     return Reply(201, schemas.show_task(task))
 
 
@@ -146,11 +144,9 @@ def get_task(request: HttpRequest, task_id: int) -> Any:
 
 @tasks.patch("/{int:task_id}", response=responses({200: schemas.TaskOut}))
 def change_task(request: HttpRequest, task_id: int, change: schemas.TaskChange) -> Any:
-    """Change its title, description or policies. Its state is changed by its verbs only."""
+    """Change its title, description, policies or place in the order. Its state is changed by its verbs only."""
     task = find(request, task_id, Role.MEMBER)
-    fields = change.dict(exclude_unset=True)
-    if "target_branch" in fields:
-        fields["target_branch"] = repositories.existing(task.project, fields["target_branch"])
+    fields = _fields(task.project, change.dict(exclude_unset=True))
     if fields:
         task.edit(by=request.user, **fields)
     return schemas.show_task(task)
@@ -247,6 +243,27 @@ def _project(request: HttpRequest, project_id: int, role: Role | None = None) ->
     if role is not None:
         project.require(request.user, role)
     return project
+
+
+def _fields(project: Project, fields: dict[str, Any]) -> dict[str, Any]:
+    """What a script says of branch, priority, people and tasks, as the model has it. Raises `Invalid`."""
+    if "target_branch" in fields:
+        fields["target_branch"] = repositories.existing(project, fields["target_branch"])
+    if "priority" in fields:
+        fields["priority"] = Priority[fields["priority"].upper()]
+    if fields.get("assignee") is not None:
+        member = project.memberships.select_related("user").filter(user_id=fields["assignee"]).first()
+        if member is None:
+            raise Invalid("There is no such member.", fields={"assignee": "Not a member of the project."})
+        fields["assignee"] = member.user
+    if "blocked_by" in fields:
+        found = list(project.tasks.filter(pk__in=fields["blocked_by"]))
+        if len(found) < len(set(fields["blocked_by"])):
+            raise Invalid(
+                "There is no such task.", fields={"blocked_by": "Not all are tasks of the project."}
+            )
+        fields["blocked_by"] = found
+    return fields
 
 
 def _search(rows: QuerySet[Task], words: str) -> QuerySet[Task]:

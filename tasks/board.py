@@ -67,7 +67,8 @@ def columns(project: Project, only: str = "") -> tuple[list[Column], int]:
 def _newest(project: Project, statuses: list[Status]) -> dict[str, list[Task]]:
     place = Window(RowNumber(), partition_by=F("status"), order_by=F("status_changed_at").desc())
     limit = Case(When(status=Status.DONE, then=Value(DONE_WINDOW)), default=Value(WINDOW))
-    ranked = project.tasks.filter(status__in=statuses).annotate(place=place, limit=limit)
+    placed = project.tasks.filter(status__in=statuses).annotate(place=place, limit=limit)
+    ranked = placed.select_related("assignee")
     tasks = list(ranked.filter(place__lte=F("limit")))
     load(tasks)
     grouped = defaultdict(list)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from django import forms
+from django.contrib.auth import get_user_model
 from django.db import transaction
 
 from studio.errors import Invalid
@@ -15,6 +16,8 @@ from tasks.models import Event, Membership, Project, Task
 from tasks.models.task import DESCRIPTION_LIMIT
 
 CHECK_SECONDS = 600
+MOST_LABELS, LABEL_LENGTH = 10, 40
+MOST_BLOCKERS = 50
 CHECK_LINE = re.compile(r"^(?P<name>[^:]{1,100}?)\s*(?P<optional>\(optional\))?\s*:\s*(?P<command>.+)$")
 POLICIES = [
     "planning",
@@ -27,23 +30,86 @@ POLICIES = [
 ]
 
 
+class LabelsField(forms.CharField):
+    """Labels as a list; people write them with commas between."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """The labels that are set, as text."""
+        return ", ".join(value) if isinstance(value, list) else value
+
+    def clean(self, value: Any) -> list[str]:
+        """Each once, in the order given, whatever its case."""
+        words = [" ".join(label.split()) for label in (super().clean(value) or "").split(",")]
+        labels = list({label.casefold(): label for label in words if label}.values())
+        if len(labels) > MOST_LABELS or any(len(label) > LABEL_LENGTH for label in labels):
+            raise forms.ValidationError(
+                f"At most {MOST_LABELS} labels of at most {LABEL_LENGTH} characters each."
+            )
+        return labels
+
+
 class TaskForm(forms.ModelForm):
-    """A task's title and description."""
+    """A task's title and description, and its place in the order of things."""
+
+    labels = LabelsField(required=False, help_text="With commas between.")
+    blocked_by = forms.CharField(
+        label="Waits for",
+        required=False,
+        max_length=1000,
+        help_text="Keys of tasks that have to land before this one may start, as DEMO-3, DEMO-4.",
+    )
 
     class Meta:
         model = Task
-        fields: ClassVar = ["title", "description", "target_branch"]
-        labels: ClassVar = {"target_branch": "Into"}
+        fields: ClassVar = [
+            "title",
+            "description",
+            "target_branch",
+            "priority",
+            "labels",
+            "assignee",
+            "blocked_by",
+            "start_when_unblocked",
+        ]
         widgets: ClassVar = {"description": forms.Textarea(attrs={"rows": 6})}
         help_texts: ClassVar = {
             "title": "What should be true when it is done, in one line.",
             "description": "What the agent should know. Markdown is fine.",
             "target_branch": "The branch that it lands on. Left empty: as the project says.",
+            "start_when_unblocked": "",
+        }
+        labels: ClassVar = {
+            "target_branch": "Into",
+            "start_when_unblocked": "Start by itself once all of that has landed",
         }
 
     def __init__(self, *arguments: Any, project: Project, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.project = project
+        self.fields["priority"].required = False
+        members = get_user_model().objects.filter(memberships__project=project, is_active=True)
+        self.fields["assignee"].queryset = members  # type: ignore[attr-defined]
+        self.fields["assignee"].empty_label = "Nobody"  # type: ignore[attr-defined]
+        if self.instance.pk:
+            self.initial["blocked_by"] = ", ".join(row.blocker.key for row in self.instance.blockers.all())
+
+    def clean_priority(self) -> int:
+        """What it was where none is given."""
+        given: int | str = self.cleaned_data["priority"]
+        return int(given or self.instance.priority)
+
+    def clean_blocked_by(self) -> list[Task]:
+        """The tasks of this project with those keys."""
+        keys = re.split(r"[\s,]+", self.cleaned_data["blocked_by"].strip().upper())
+        numbers = {key: key.removeprefix(f"{self.project.key}-") for key in keys if key}
+        found = self.project.tasks.filter(
+            number__in=[n for n in numbers.values() if n.isdecimal()][:MOST_BLOCKERS]
+        )
+        known = {str(task.number): task for task in found}
+        missing = [key for key, number in numbers.items() if number.lstrip("0") not in known]
+        if missing:
+            raise forms.ValidationError(f"There is no {', '.join(missing)[:100]} in {self.project.name}.")
+        return [known[number.lstrip("0")] for number in numbers.values()]
 
     def clean_target_branch(self) -> str:
         """Empty where it is the project's."""

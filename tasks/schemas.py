@@ -8,8 +8,9 @@ from ninja import Field, Schema
 from pydantic import AfterValidator, StringConstraints
 
 from studio.api import FilledText, Id, Input, Text, Timestamp
+from tasks.forms import LABEL_LENGTH, MOST_BLOCKERS, MOST_LABELS
 from tasks.lifecycle import Status
-from tasks.models import Event, Plan, Project, Task
+from tasks.models import Event, Plan, Priority, Project, Task
 from tasks.models.project import MergeStrategy
 from tasks.models.task import DESCRIPTION_LIMIT
 
@@ -35,6 +36,10 @@ def _ask() -> Literal["ask"]:
     return "ask"
 
 
+def _normal() -> Literal["normal"]:
+    return "normal"
+
+
 def _distinct(checks: "list[CheckIn]") -> "list[CheckIn]":
     if len({check.name for check in checks}) < len(checks):
         raise ValueError("Two checks have the same name.")
@@ -50,6 +55,7 @@ ModelName = Annotated[Text, StringConstraints(max_length=200)]
 Branch = Annotated[Text, StringConstraints(max_length=200)]
 Folder = Annotated[FilledText, StringConstraints(max_length=1000)]
 ReadableFolder = Annotated[Folder, AfterValidator(_readable)]
+Label = Annotated[FilledText, StringConstraints(max_length=LABEL_LENGTH), AfterValidator(_one_line)]
 Action = Literal["allow", "ask", "deny"]
 
 
@@ -116,7 +122,19 @@ class ProjectIn(ProjectChange):
     path: Folder
 
 
-class TaskIn(Input):
+class OrderIn(Input):
+    """A task's place in the order of things; what is left out stays."""
+
+    priority: Literal["urgent", "high", "normal", "low"] = Field(default_factory=_normal)
+    labels: Annotated[list[Label], Field(max_length=MOST_LABELS)] = Field(default_factory=list)
+    assignee: Id | None = Field(default=None, description="The id of a member of the project.")
+    blocked_by: Annotated[list[Id], Field(max_length=MOST_BLOCKERS)] = Field(
+        default_factory=list, description="Ids of tasks of the project that have to land before it may start."
+    )
+    start_when_unblocked: bool = Field(default_factory=bool)
+
+
+class TaskIn(OrderIn):
     """A new task."""
 
     project: Id
@@ -128,7 +146,7 @@ class TaskIn(Input):
     )
 
 
-class TaskChange(Input):
+class TaskChange(OrderIn):
     """What may change in a task."""
 
     title: Title = Field(default_factory=str)
@@ -193,6 +211,11 @@ class TaskOut(Schema):
     status: Status
     status_changed_at: Timestamp
     policies: dict[str, Any]
+    priority: str
+    labels: list[str]
+    assignee: int | None
+    blocked_by: list[int]
+    start_when_unblocked: bool
     created_by: int | None
     created_at: Timestamp
     updated_at: Timestamp
@@ -250,7 +273,7 @@ def show_project(project: Project) -> dict[str, Any]:
 
 
 def show_task(task: Task) -> dict[str, Any]:
-    """As `TaskOut`; load its project with it."""
+    """As `TaskOut`; load its project and its blockers with it."""
     return {
         "id": task.pk,
         "key": task.key,
@@ -260,6 +283,11 @@ def show_task(task: Task) -> dict[str, Any]:
         "status": str(task.status),
         "status_changed_at": task.status_changed_at.isoformat(),
         "policies": task.policies,
+        "priority": Priority(task.priority).name.lower(),
+        "labels": task.labels,
+        "assignee": task.assignee_id,
+        "blocked_by": [row.blocker_id for row in task.blockers.all()],
+        "start_when_unblocked": task.start_when_unblocked,
         "created_by": task.created_by_id,
         "created_at": task.created_at.isoformat(),
         "updated_at": task.updated_at.isoformat(),

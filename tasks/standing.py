@@ -90,6 +90,8 @@ def load(tasks: "list[Task]") -> None:
     prefetch_related_objects(
         tasks,
         "project",
+        "assignee",
+        "blockers",
         Prefetch("findings", Finding.objects.filter(state=Finding.State.OPEN), to_attr="open_findings"),
         Prefetch("attempts", attempts.filter(is_current=True), to_attr="current_attempts"),
         Prefetch("current_attempts__sessions", sessions.defer("inputs", "prompt_ids").order_by("pk")),
@@ -331,6 +333,9 @@ class Standing:
         """The main button, which changes with the state."""
         if self.live is not None or self.is_stopping:
             return None
+        if self.task.status == Status.TODO and self.task.waits_for:
+            starts = self.task.start_when_unblocked
+            return None if starts else self._action("start-when-unblocked", "Start when unblocked")
         by_status = {
             Status.TODO: ("execute", "Start"),
             Status.PLANNING_REVIEW: ("approve-plan", "Approve plan"),

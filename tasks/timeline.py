@@ -61,6 +61,8 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "task.created": lambda data: "filed the task",
     "task.updated": lambda data: f"changed {', '.join(map(_plain, data.get('fields', [])))}",
     "task.status_changed": _moved,
+    "task.unblocked": lambda data: f"unblocked it: {data.get('blocker', 'what it waited for')} has landed",
+    "task.not_started": lambda data: f"could not start it: {data.get('message', '')}",
     "task.stopping": lambda data: "asked the agent to stop",
     "task.deleted": lambda data: f"deleted {data.get('key', 'the task')}",
     "plan.written": lambda data: f"wrote version {data.get('version')} of the plan",

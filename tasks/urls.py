@@ -23,6 +23,7 @@ urlpatterns = [
     path("tasks/<int:pk>/review/", views.review, name="review"),
     path("tasks/<int:pk>/timeline/", views.timeline, name="timeline"),
     path("tasks/<int:pk>/execute/", views.execute, name="execute"),
+    path("tasks/<int:pk>/start-when-unblocked/", views.start_when_unblocked, name="start-when-unblocked"),
     path("tasks/<int:pk>/retry/", views.retry, name="retry"),
     path("tasks/<int:pk>/reopen/", views.reopen, name="reopen"),
     path("tasks/<int:pk>/cancel/", views.cancel, name="cancel"),

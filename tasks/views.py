@@ -184,7 +184,7 @@ def aside(request: PageRequest, pk: int) -> HttpResponse:
 
 @login_required
 def edit(request: PageRequest, pk: int) -> HttpResponse:
-    """Change a task's title and description."""
+    """Change what a person has filed."""
     task = _task(request, pk)
     form = TaskForm(request.POST or None, instance=task, project=task.project)
     if request.method == "POST" and form.is_valid():
@@ -202,6 +202,14 @@ def edit(request: PageRequest, pk: int) -> HttpResponse:
 def execute(request: PageRequest, pk: int) -> HttpResponse:
     task = _task(request, pk)
     task.execute(by=request.user)
+    return answer(request, task)
+
+
+@login_required
+@require_POST
+def start_when_unblocked(request: PageRequest, pk: int) -> HttpResponse:
+    task = _task(request, pk)
+    task.edit(by=request.user, start_when_unblocked=True)
     return answer(request, task)
 
 

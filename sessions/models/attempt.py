@@ -37,7 +37,7 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
     def claimable(self, runner: str) -> "AttemptQuerySet":
         """What a worker of that runner could take now, by turns between projects; nothing where the disk has no room for it.
 
-        First come those of the project with the fewest at work, then those of the project that was served longest ago;
+        First come those of the highest priority; among these, those of the project with the fewest at work, then those of the project that was served longest ago;
         within a project the longest waiting comes first.
         """
         due = Q(not_before=None) | Q(not_before__lte=timezone.now())
@@ -58,7 +58,7 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         order = [pk for pk, *_ in turns.order_by("at_work", F("served").asc(nulls_first=True), "since")]
         whens = [When(task__project=pk, then=Value(turn)) for turn, pk in enumerate(order)]
         turn = Case(*whens, default=Value(len(whens)), output_field=models.IntegerField())
-        return self.annotate(turn=turn).order_by("turn", "claimable_at", "pk")
+        return self.annotate(turn=turn).order_by("task__priority", "turn", "claimable_at", "pk")
 
     def running(self) -> list[tuple[int, str]]:
         """Id and phase of the session that has not ended, of those that are current. Every execute asks this, so that it loads no rows whole."""

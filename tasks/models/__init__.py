@@ -2,6 +2,7 @@
 
 from tasks.models.approval import Approval
 from tasks.models.event import Event
+from tasks.models.order import Blocker, Priority
 from tasks.models.plan import Plan
 from tasks.models.project import Membership, Project
 from tasks.models.review import Comment, Finding
@@ -9,5 +10,5 @@ from tasks.models.seen import Look, Viewed
 from tasks.models.task import Task
 
 __all__ = [
-    "Approval", "Comment", "Event", "Finding", "Look", "Membership", "Plan", "Project", "Task", "Viewed",
+    "Approval", "Blocker", "Comment", "Event", "Finding", "Look", "Membership", "Plan", "Priority", "Project", "Task", "Viewed",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ from studio.errors import Conflict, Invalid
 from tasks import lifecycle
 from tasks.lifecycle import Status
 from tasks.models.event import Event
+from tasks.models.order import Blocker, Priority
 from tasks.models.plan import Plan
 from tasks.models.project import Policy, Project
 
@@ -41,6 +42,14 @@ class Task(models.Model):
     status_changed_at = models.DateTimeField(default=timezone.now, editable=False)
     policies = models.JSONField(
         default=dict, blank=True, help_text="Parts of the project's policy that differ here."
+    )
+    priority = models.PositiveSmallIntegerField(choices=Priority.choices, default=Priority.NORMAL)
+    labels = models.JSONField(default=list, blank=True)
+    assignee = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    start_when_unblocked = models.BooleanField(
+        default=False, help_text="Start by itself once all that it waits for has landed."
     )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, editable=False, related_name="+"
@@ -96,27 +105,38 @@ class Task(models.Model):
         """The newest version of the plan."""
         return self.plans.order_by("-version").first()
 
+    @property
+    def waits_for(self) -> "list[Task]":
+        """The tasks that have to land before this one may start."""
+        return Blocker.open_of(self)
+
     # --- filing -----------------------------------------------------------------------------------------------
 
     @classmethod
     def file(
         cls, project: Project, *, title: str, description: str = "", by: Any = None, **fields: Any
     ) -> "Task":
-        """File a task; `title` and `description` have been validated by a form."""
+        """File a task; its fields have been validated by a form. `blocked_by` are the tasks that it waits for."""
+        blockers = fields.pop("blocked_by", [])
         with transaction.atomic():
             number = project.next_number()
             task = cls.objects.create(
                 project=project, number=number, title=title, description=description, created_by=by, **fields
             )
+            if blockers:
+                Blocker.objects.replace(task, blockers)
             task.note("task.created", by=by, title=title)
         return task
 
     def edit(self, *, by: Any, **fields: Any) -> None:
-        """Change title, description, policies or target branch."""
+        """Change title, description, policies, target branch, or its place in the order: priority, labels, assignee, `blocked_by`."""
+        stored = {name: value for name, value in fields.items() if name != "blocked_by"}
         with transaction.atomic():
-            for name, value in fields.items():
+            for name, value in stored.items():
                 setattr(self, name, value)
-            self.save(update_fields=[*fields, "updated_at"])
+            self.save(update_fields=[*stored, "updated_at"])
+            if "blocked_by" in fields:
+                Blocker.objects.replace(self, fields["blocked_by"])
             self.note("task.updated", by=by, fields=sorted(fields))
 
     def note(self, name: str, /, *, by: Any = None, session_id: int | None = None, **data: Any) -> Event:
@@ -130,7 +150,8 @@ class Task(models.Model):
     def execute(self, *, by: Any = None) -> "Session":
         """Start what the state calls for: the first phase of a task to do, or the phase again that ended without result.
 
-        Never skips a human gate. Raises `Conflict` (with `session_id` where one is running), or `NoSpace`.
+        Never skips a human gate. Raises `Conflict` (with `session_id` where one is running, as `blocked` where it waits for
+        other tasks), or `NoSpace`.
         """
         self._refuse_while_running()  # without the lock: most repeats need no more
         disk.require(self.project.path)
@@ -140,6 +161,7 @@ class Task(models.Model):
             attempt = self.current_attempt
             if self.status != Status.TODO:
                 return self._again(attempt, by)
+            Blocker.refuse_start(self)
             planned = self.policy.planning
             self.move("execute", Status.PLANNING if planned else Status.IN_PROGRESS, by=by)
             phase = "planning" if planned else "implementation"
@@ -276,6 +298,7 @@ class Task(models.Model):
             self.move("merge", Status.DONE, by=by, oid=oid, **how)
             Task.objects.filter(pk=self.pk).update(merged_oid=oid)
             self._end_attempt()
+            Blocker.objects.landed(self)
 
     def merge_undone(self, oid: str, *, by: Any) -> None:
         """The target branch stands on `oid` again, without the change."""
@@ -293,6 +316,7 @@ class Task(models.Model):
             self._refuse_while_running()
             self.move("mark-done", Status.DONE, by=by)
             self._end_attempt()
+            Blocker.objects.landed(self)
 
     # --- stopping ---------------------------------------------------------------------------------------------
 
