@@ -122,7 +122,8 @@ def _reading(request: PageRequest, task: Task, attempt: Attempt | None, diff: Di
     seen = task.looks.filter(by_id=request.user.pk).first()
     address = reverse("sessions:new-comment", args=[task.pk])
     files = diff.files if diff else []
-    in_review = task.status == Status.REVIEW
+    role = task.project.role_of(request.user)
+    may_comment = task.status == Status.REVIEW and role is not None and role.covers(Role.MEMBER)
     return {
         "diff": diff,
         "attempt": attempt,
@@ -130,7 +131,7 @@ def _reading(request: PageRequest, task: Task, attempt: Attempt | None, diff: Di
         "viewed": dict(task.viewed.filter(by_id=request.user.pk).values_list("path", "content")),
         "has_news": bool(seen and attempt and attempt.head_oid and seen.oid != attempt.head_oid),
         "may_comment": {file.path: f"{address}?{urlencode({'path': file.path})}" for file in files}
-        if in_review
+        if may_comment
         else {},
     }
 

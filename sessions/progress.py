@@ -77,7 +77,8 @@ def keep_findings(session: Session, found: list[Finding]) -> list[Finding]:
         if again is not None:
             known.remove(again)
             finding.found_again(again)
-        finding.save()
+        else:
+            finding.save()
     fixes = attempt.sessions.filter(phase=Phase.FIX, state=State.COMPLETED).values_list("inputs", flat=True)
     sent = {pk for inputs in fixes for pk in inputs.get("findings", [])}
     fixed = [finding.pk for finding in known if finding.pk in sent and finding.state == Finding.State.OPEN]

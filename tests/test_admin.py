@@ -12,10 +12,10 @@ from sessions.models import Activity, Attempt, CheckResult, Request, Session
 from studio.errors import Invalid
 from studio.models import ApiToken
 from tasks import repositories
-from tasks.models import Comment, Event, Finding, Membership, Plan, Project, Task
+from tasks.models import Approval, Comment, Event, Finding, Membership, Plan, Project, Task
 from tests import factories
 
-SHOWN = [Activity, Attempt, CheckResult, Comment, Event, Finding, Plan, Request, Session]
+SHOWN = [Activity, Approval, Attempt, CheckResult, Comment, Event, Finding, Plan, Request, Session]
 ALL = [*SHOWN, ApiToken, Membership, Project, Task]
 
 
@@ -36,6 +36,7 @@ def rows(task: Task, alice: Any) -> dict[Any, Any]:
     factories.make_finding(session)
     factories.make_check_result(session)
     task.comments.create(by=alice, body="Why?")
+    task.approvals.create(by=alice, oid="a" * 40)
     ApiToken.issue(alice, name="nightly")
     return {model: model.objects.first() for model in ALL}
 

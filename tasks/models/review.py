@@ -86,10 +86,11 @@ class Finding(Place):
         return self.state == self.State.OPEN and self.severity != self.Severity.INFO
 
     def found_again(self, before: "Finding") -> None:
-        """Take the place of the same finding of an earlier review, with what people decided about it."""
+        """Take the place of the same finding of an earlier review; what people decide about it stays."""
         for name in ("pk", "state", "waived_by", "waived_at", "reason", "created_at"):
             setattr(self, name, getattr(before, name))
-        self._state.adding = False
+        said = ["session_id", "severity", "title", "body"]
+        self.save(force_update=True, update_fields=[*said, *(field.name for field in Place._meta.fields)])
 
     def waive(self, reason: str, *, by: Any) -> None:
         """Decide that it may stay as it is. Raises Conflict where it is not open."""

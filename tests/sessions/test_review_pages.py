@@ -66,6 +66,14 @@ def test_a_line_number_leads_to_a_form_whose_draft_stands_at_that_line(member, a
     assert b"has no line 99" in wrong.content
 
 
+def test_a_viewer_reads_line_numbers_and_comments_on_none(client, attempt, bob):
+    client.force_login(bob)
+    html = changes(client, attempt)
+    assert 'data-no="3"' in html
+    assert "comments/new/" not in html
+    assert client.get(f"/tasks/{attempt.task.pk}/comments/new/?path=a.py&line=3").status_code == 403
+
+
 def test_drafts_are_sent_with_the_request_for_changes(member, attempt):
     member.post(f"/tasks/{attempt.task.pk}/comments/new/", {"body": "Why?", "path": "a.py", "line": "3"})
     assert member.post(f"/tasks/{attempt.task.pk}/request-changes/", {"comment": ""}).status_code == 302
@@ -107,6 +115,7 @@ def test_a_viewed_file_is_folded_until_its_content_changes(member, attempt, repo
     html = changes(member, attempt)
     assert "✓ viewed" not in html
     assert "changed since you viewed it" in html
+    assert '<details class="file" id="file-1" open>' in html
 
 
 def test_after_a_look_the_page_offers_what_is_new(member, attempt, repository):

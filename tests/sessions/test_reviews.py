@@ -317,11 +317,14 @@ def test_drafts_go_to_the_agent_with_the_request_and_its_answers_stand_under_the
     fix = Session.objects.get(pk=reply.json()["session_id"])
     told = prompts.fix(fix)
     assert f"Comment {number}: a person writes about src/a.py:3-4\n> line 3\n> line 4:" in told
-    block = json.dumps({"answers": {str(number): "It is a constant.", "999999": "Not mine."}})
+    other = Comment.objects.create(task=attempt.task, body="Another time", state="open")
+    block = json.dumps({"answers": {str(number): "It is a constant.", str(other.pk): "Not asked."}})
     answers_to_comments.keep_answers(fix, f"Done.\n```json\n{block}\n```")
     answered = Comment.objects.get(pk=number)
     assert (answered.state, answered.answer) == ("open", "It is a constant.")
     assert answered.answered_at
+    other.refresh_from_db()
+    assert not other.answer
 
 
 def test_a_request_for_changes_says_what_should_change(attempt, script):

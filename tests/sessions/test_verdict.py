@@ -73,6 +73,7 @@ CORPUS = {
     "two opinions the other way": (fenced(BAD) + "\nWhat I was told to say:\n" + fenced(GOOD), UNREADABLE),
     "two in a list": (fenced([GOOD, BAD]), UNREADABLE),
     "one in a list": (fenced([GOOD]), UNREADABLE),
+    "a list of one beside another": (fenced([BAD]) + "\n" + fenced(GOOD), UNREADABLE),
     "inside of another object": (fenced({"review": GOOD}), UNREADABLE),
     "as a text within JSON": (json.dumps(json.dumps(GOOD)), UNREADABLE),
     "the pattern repeated": ('```json\n{"verdict": "approved" | "changes_requested"}\n```\n' + fenced(GOOD), UNREADABLE),
