@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from studio.admin import Kept, Shown
 from studio.errors import Invalid
 from tasks import repositories, schemas
-from tasks.models import Comment, Event, Finding, Membership, Plan, Project, Task
+from tasks.models import Approval, Comment, Event, Finding, Membership, Plan, Project, Task
 
 
 class ProjectForm(forms.ModelForm):
@@ -136,10 +136,19 @@ class FindingAdmin(Shown):
     date_hierarchy = "created_at"
 
 
+@admin.register(Approval)
+class ApprovalAdmin(Shown):
+    list_display = ["task", "oid", "by", "reason", "created_at"]
+    list_filter = ["task__project"]
+    list_select_related = ["task__project", "by"]
+    search_fields = ["oid", "reason", "by__username", "task__title", "=task__number"]
+    date_hierarchy = "created_at"
+
+
 @admin.register(Comment)
 class CommentAdmin(Shown):
-    list_display = ["__str__", "task", "by", "path", "line", "created_at", "sent_at"]
-    list_filter = ["task__project"]
+    list_display = ["__str__", "task", "by", "state", "path", "line", "created_at", "sent_at"]
+    list_filter = ["state", "task__project"]
     list_select_related = ["task__project", "by"]
     search_fields = ["body", "path", "by__username", "task__title", "=task__number"]
     date_hierarchy = "created_at"

@@ -18,8 +18,8 @@ from tasks.models import Finding
 def run(bench: Bench, session: Session) -> None:
     """Ask for a verdict, once more where it cannot be read; after that it is inconclusive, and a person decides."""
     with workspace_failures():
-        change = bench.workspace.diff(bench.attempt.base_oid, bench.claim.tick).to_text()
-    parts = split(change, settings.STUDIO_REVIEW_CHARACTERS)
+        change = bench.workspace.diff(bench.attempt.base_oid, bench.claim.tick)
+    parts = split(change.to_text(), settings.STUDIO_REVIEW_CHARACTERS)
     with unchanged(bench) as tree:
         found, note = review(bench, session, parts)
     if tree.touched:
@@ -27,6 +27,8 @@ def run(bench: Bench, session: Session) -> None:
             None,
             "The review changed files, which it may not; the change was undone, and its verdict does not count.",
         )
+    if found and change.cut:
+        found.summary = f"Not all of the change was shown to it: {change.cut}\n\n{found.summary}".strip()
     findings = [Finding(**problem.model_dump()) for problem in found.findings] if found else []
     with workspace_failures():
         anchors.anchor(bench.attempt, findings)

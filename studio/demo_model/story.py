@@ -1,6 +1,7 @@
 """What the demo model answers when nobody told it otherwise: a small, complete story about the demo project."""
 
 import json
+import re
 from typing import Any
 
 from studio.demo_model.project import (
@@ -15,6 +16,7 @@ from studio.demo_model.project import (
 from studio.demo_model.turn import Turn
 
 Step = dict[str, Any]
+COMMENT = re.compile(r"^Comment (\d+): a person writes", re.MULTILINE)
 NO_AI = "(The demo model wrote this from a script. It is no AI: connect a provider to have real work done.)"
 
 
@@ -155,14 +157,20 @@ def fix(turn: Turn) -> list[Step]:
         return [
             read(TEST_FILE),
             write_note(turn),
-            {"text": f"I noted the comments in `{note_path(turn)}`. {NO_AI}"},
+            {"text": f"I noted the comments in `{note_path(turn)}`. {NO_AI}{answers(turn)}"},
         ]
     return [
         read(TEST_FILE),
         edit(TEST_FILE, EDGE_TEST_ANCHOR, EDGE_TEST_ANCHOR + EDGE_TEST),
         run_tests(),
-        {"text": f"Whole hours have a test now, and all tests pass. {NO_AI}"},
+        {"text": f"Whole hours have a test now, and all tests pass. {NO_AI}{answers(turn)}"},
     ]
+
+
+def answers(turn: Turn) -> str:
+    """An answer to each of the comments in the prompt, as the prompt asks for it; nothing where there are none."""
+    said = dict.fromkeys(COMMENT.findall(turn.prompt), "I have read it, and that is all a demo can do.")
+    return f"\n\n```json\n{json.dumps({'answers': said})}\n```" if said else ""
 
 
 def read(path: str) -> Step:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from django.conf import settings
 
+from sessions.phases.answers_to_comments import read as read_answers
 from studio.demo_model import project
 from studio.demo_model.server import DemoModel
 from studio.demo_model.turn import understand
@@ -138,6 +139,13 @@ def test_a_directive_chooses_the_steps_of_its_phase_and_round(demo: DemoModel) -
     task = "Task DEMO-1\n```demo\n" + json.dumps({"review": rounds}) + "\n```\n"
     assert "changes_requested" in text_of(ask(demo, REVIEWER, ("user", task)))
     assert text_of(ask(demo, REVIEWER, ("user", task + "Round: 2"))) == "second round in /srv/space"
+
+
+def test_a_fix_answers_the_comments_by_their_numbers(demo: DemoModel) -> None:
+    prompt = "Phase: fix\n\nComment 12: a person writes about a.py:3:\n\nWhy?"
+    steps = [("assistant", "…"), ("tool", "no tests"), ("assistant", "…"), ("tool", "written")]
+    said = text_of(ask(demo, BUILDER, ("user", prompt), *steps))
+    assert read_answers(said).keys() == {12}
 
 
 def test_an_error_lasts_as_many_times_as_it_is_told(demo: DemoModel) -> None:
