@@ -31,7 +31,7 @@ def test_a_merge_is_undone_by_the_page_and_the_task_is_in_review_again(
     source = make_source(tmp_path / "source", "jj beside git")
     task, before, seen = in_review(source), tip(source), files_of(source)
     script = Script(alice)
-    assert script.post(f"/api/tasks/{task.pk}/merge").status_code == 200
+    assert script.send("post", f"/api/tasks/{task.pk}/merge", {}).status_code == 200
     assert tip(source) != before
     for person, status in ((bob, 403), (charlie, 404)):
         assert_error(Script(person).send("post", f"/api/tasks/{task.pk}/undo-merge"), status)
@@ -45,7 +45,7 @@ def test_a_merge_is_undone_by_the_page_and_the_task_is_in_review_again(
     assert files_of(source) == seen
     assert Event.objects.filter(task=task, data__verb="undo-merge").count() == 1
     assert_error(script.post(f"/api/tasks/{task.pk}/undo-merge"), 409, "not_merged")
-    assert script.post(f"/api/tasks/{task.pk}/merge").status_code == 200  # and once more
+    assert script.send("post", f"/api/tasks/{task.pk}/merge", {}).status_code == 200  # and once more
     jj(source, "undo")  # the person themselves: only the task is left to move
     answer = script.post(f"/api/tasks/{task.pk}/undo-merge")
     assert (answer.status_code, answer.json()["oid"], answer.json()["status"]) == (200, before, "review")
@@ -55,7 +55,7 @@ def test_a_merge_is_undone_by_the_page_and_the_task_is_in_review_again(
 def test_a_merge_that_others_rely_on_stays_and_the_task_too(tmp_path: Path, alice: Any) -> None:
     source = make_source(tmp_path / "source", "jj alone")
     task, script = in_review(source), Script(alice)
-    assert script.post(f"/api/tasks/{task.pk}/merge").status_code == 200
+    assert script.send("post", f"/api/tasks/{task.pk}/merge", {}).status_code == 200
     jj(source, "new", "main")
     assert_error(script.post(f"/api/tasks/{task.pk}/undo-merge"), 409, "moved_since")
     task.refresh_from_db()
@@ -65,7 +65,7 @@ def test_a_merge_that_others_rely_on_stays_and_the_task_too(tmp_path: Path, alic
 def test_with_git_a_merge_is_undone_by_hand(tmp_path: Path, alice: Any) -> None:
     source = make_source(tmp_path / "source", "git")
     task, script = in_review(source), Script(alice)
-    assert script.post(f"/api/tasks/{task.pk}/merge").status_code == 200
+    assert script.send("post", f"/api/tasks/{task.pk}/merge", {}).status_code == 200
     landed = tip(source)
     refusal = assert_error(script.post(f"/api/tasks/{task.pk}/undo-merge"), 409, "not_undoable")
     assert landed in refusal["command"]
