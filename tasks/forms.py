@@ -297,6 +297,7 @@ class ProjectSettingsForm(_ProjectForm):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.fields["merge_strategy"].required = False
         now = self.instance.policy.permissions
         for name, each in classes.CLASSES.items():
             self.fields[f"permission_{name}"] = forms.ChoiceField(
@@ -305,6 +306,10 @@ class ProjectSettingsForm(_ProjectForm):
                 initial=now[name],
                 required=False,
             )
+
+    def clean_merge_strategy(self) -> str:
+        """What it was where none is given."""
+        return str(self.cleaned_data["merge_strategy"] or self.instance.merge_strategy)
 
     @property
     def permission_fields(self) -> list[forms.BoundField]:

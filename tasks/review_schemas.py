@@ -15,7 +15,7 @@ PLACE = ("path", "line", "end_line", "found_oid", "oid", "quote", "outdated")
 class ChangesIn(Input):
     """What should change. It may be empty where comments say it."""
 
-    comment: Annotated[Text, StringConstraints(max_length=COMMENT_LIMIT)] = ""
+    comment: Annotated[Text, StringConstraints(strip_whitespace=True, max_length=COMMENT_LIMIT)] = ""
 
 
 class ChosenIn(Input):
