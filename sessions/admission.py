@@ -19,7 +19,7 @@ LOOKED_AT = 20  # attempts in one claim, while every provider is asked
 
 def setup_for(setup: Provider, project: Any, phase: str) -> Provider:
     """The set-up with the model that the project wants for this phase."""
-    chosen = (project.review_model if phase == Phase.REVIEW else "") or project.model
+    chosen = project.model_for(phase)
     return setup if setup.is_demo or not chosen else replace(setup, model=chosen)
 
 

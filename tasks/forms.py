@@ -19,6 +19,7 @@ CHECK_SECONDS = 600
 MOST_LABELS, LABEL_LENGTH = 10, 40
 MOST_BLOCKERS = 50
 CHECK_LINE = re.compile(r"^(?P<name>[^:]{1,100}?)\s*(?P<optional>\(optional\))?\s*:\s*(?P<command>.+)$")
+MODELS = ["planning_model", "implementation_model", "review_model", "fix_model"]
 POLICIES = [
     "planning",
     "plan_approval",
@@ -276,10 +277,15 @@ class ProjectSettingsForm(_ProjectForm):
             "merge_strategy",
             "checks",
             "model",
-            "review_model",
+            *MODELS,
             *POLICIES,
         ]
         labels: ClassVar = {
+            "model": "For every phase",
+            "planning_model": "For planning",
+            "implementation_model": "For the implementation",
+            "review_model": "For the AI review",
+            "fix_model": "For fixes",
             "planning": "Plan before building",
             "plan_approval": "A person approves the plan",
             "ai_review": "AI review of the change",
@@ -292,7 +298,6 @@ class ProjectSettingsForm(_ProjectForm):
             "checks_required": "",
             "approval_required": "",
             "model": "As provider/model. Left empty: the default of your OpenCode set-up.",
-            "review_model": "Left empty: the same model.",
         }
 
     def __init__(self, *arguments: Any, **named: Any) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from ninja import Field, Schema
 from pydantic import AfterValidator, StringConstraints
 
@@ -11,7 +12,7 @@ from studio.api import FilledText, Id, Input, Text, Timestamp
 from tasks.forms import LABEL_LENGTH, MOST_BLOCKERS, MOST_LABELS
 from tasks.lifecycle import Status
 from tasks.models import Event, Plan, Priority, Project, Task
-from tasks.models.project import MergeStrategy
+from tasks.models.project import MODEL_NAME, MergeStrategy
 from tasks.models.task import DESCRIPTION_LIMIT
 
 PLAN_LIMIT = COMMENT_LIMIT = DESCRIPTION_LIMIT
@@ -30,6 +31,15 @@ def _readable(text: str) -> str:
     if folder.is_relative_to(home) or home.is_relative_to(folder):
         raise ValueError("Studio's data folder lies in it, or it in the data folder.")
     return str(folder)
+
+
+def _model(text: str) -> str:
+    try:
+        if text:
+            MODEL_NAME(text)
+    except ValidationError as wrong:
+        raise ValueError(wrong.message) from wrong
+    return text
 
 
 def _ask() -> Literal["ask"]:
@@ -51,7 +61,7 @@ Description = Annotated[Text, StringConstraints(max_length=DESCRIPTION_LIMIT)]
 Rounds = Annotated[int, Field(ge=0, le=20)]
 Line = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Name = Annotated[FilledText, StringConstraints(max_length=100)]
-ModelName = Annotated[Text, StringConstraints(max_length=200)]
+ModelName = Annotated[Text, StringConstraints(max_length=200), AfterValidator(_model)]
 Branch = Annotated[Text, StringConstraints(max_length=200)]
 Folder = Annotated[FilledText, StringConstraints(max_length=1000)]
 ReadableFolder = Annotated[Folder, AfterValidator(_readable)]
@@ -107,7 +117,10 @@ class ProjectChange(PolicyIn):
         default_factory=list
     )
     model: ModelName = Field(default_factory=str, description="provider/model; empty: the default.")
-    review_model: ModelName = Field(default_factory=str)
+    planning_model: ModelName = Field(default_factory=str, description="Empty: `model`.")
+    implementation_model: ModelName = Field(default_factory=str, description="Empty: `model`.")
+    review_model: ModelName = Field(default_factory=str, description="Empty: `model`.")
+    fix_model: ModelName = Field(default_factory=str, description="Empty: `model`.")
     trusted: bool = Field(
         default_factory=bool, description="Let the repository's own OpenCode configuration take effect."
     )
@@ -187,7 +200,10 @@ class ProjectOut(Schema):
     merge_strategy: str
     checks: list[CheckOut]
     model: str
+    planning_model: str
+    implementation_model: str
     review_model: str
+    fix_model: str
     trusted: bool
     readable_paths: list[str]
     planning: bool
@@ -264,7 +280,10 @@ def show_project(project: Project) -> dict[str, Any]:
         "target_branch",
         "checks",
         "model",
+        "planning_model",
+        "implementation_model",
         "review_model",
+        "fix_model",
         "trusted",
     ]
     plain += ["readable_paths", "demo", "merge_strategy"]

@@ -11,6 +11,8 @@ from studio.errors import Forbidden
 from studio.roles import Role
 from tasks import permissions, repositories
 
+MODEL_NAME = RegexValidator(r"\A[^\s/]+/\S+\Z", "Give a model as provider/model, without spaces.")
+
 
 class Policy(NamedTuple):
     """How a task goes through its lifecycle. A project sets it; a task may override each part."""
@@ -65,8 +67,16 @@ class Project(models.Model):
         blank=True,
         help_text='[{"name": …, "command": …, "timeout": seconds, "required": true}]',
     )
-    model = models.CharField(max_length=200, blank=True, help_text="provider/model; empty means the default.")
-    review_model = models.CharField(max_length=200, blank=True)
+    model = models.CharField(
+        max_length=200,
+        blank=True,
+        validators=[MODEL_NAME],
+        help_text="provider/model; empty means the default.",
+    )
+    planning_model = models.CharField(max_length=200, blank=True, validators=[MODEL_NAME])
+    implementation_model = models.CharField(max_length=200, blank=True, validators=[MODEL_NAME])
+    review_model = models.CharField(max_length=200, blank=True, validators=[MODEL_NAME])
+    fix_model = models.CharField(max_length=200, blank=True, validators=[MODEL_NAME])
     trusted = models.BooleanField(
         default=False, help_text="Let the repository's own OpenCode configuration take effect."
     )
@@ -116,6 +126,10 @@ class Project(models.Model):
         """The number of the next task; call it in the transaction that files the task."""
         Project.objects.filter(pk=self.pk).update(last_number=F("last_number") + 1)
         return Project.objects.values_list("last_number", flat=True).get(pk=self.pk)
+
+    def model_for(self, phase: str) -> str:
+        """The model that it wants for a phase, as provider/model; empty: the default of the OpenCode set-up."""
+        return getattr(self, f"{phase}_model", "") or self.model
 
     @property
     def backend(self) -> str:

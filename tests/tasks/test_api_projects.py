@@ -140,3 +140,12 @@ def test_a_project_is_deleted_when_nothing_runs(project: Project, task: Any, adm
     session.end("failed", "stalled")
     assert script.delete(f"/api/projects/{project.pk}").status_code == 204
     assert not Project.objects.exists()
+
+
+def test_a_script_gives_a_phase_its_model(maintainer: Script, project: Project) -> None:
+    address = f"/api/projects/{project.pk}"
+    shown = maintainer.send("patch", address, {"planning_model": "acme/large"}).json()
+    assert (shown["planning_model"], shown["fix_model"]) == ("acme/large", "")
+    assert_field(maintainer.send("patch", address, {"fix_model": "large"}), "fix_model")
+    project.refresh_from_db()
+    assert (project.planning_model, project.fix_model) == ("acme/large", "")

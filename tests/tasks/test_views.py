@@ -137,6 +137,34 @@ def test_settings_are_for_maintainers(member, client, project, admin):
 # --- filing ------------------------------------------------------------------------------------------------------
 
 
+def settings_with(project, **fields):
+    return {"name": project.name, "target_branch": project.target_branch, "max_fix_rounds": 3, **fields}
+
+
+def test_each_phase_may_have_its_own_model(client, project, admin):
+    client.force_login(admin)
+    address = f"/projects/{project.key}/settings/"
+    data = settings_with(project, model="acme/large", fix_model="acme/org/small:free")
+    assert client.post(address, data).status_code == 302
+    project.refresh_from_db()
+    assert [project.model_for(phase) for phase in ("planning", "implementation", "review", "fix")] == [
+        "acme/large", "acme/large", "acme/large", "acme/org/small:free",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["large", "/large", "acme/", "acme/large model", "acme/large\n"])
+def test_what_is_no_model_is_said_at_its_field(client, project, admin, name):
+    client.force_login(admin)
+    address = f"/projects/{project.key}/settings/"
+    answer = client.post(
+        address, settings_with(project, review_model=f"{name} x" if name.endswith("\n") else name)
+    )
+    assert answer.status_code == 422
+    assert "provider/model" in answer.content.decode()
+    project.refresh_from_db()
+    assert project.review_model == ""
+
+
 def test_a_task_is_filed_from_the_board(member, project):
     answer = member.post(
         f"/projects/{project.key}/tasks/new/", {"title": "Say hello", "description": "Kindly."}
