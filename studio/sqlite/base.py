@@ -1,13 +1,9 @@
-"""Django's SQLite backend with fair turns for writers, and connections that are used again.
+"""Django's SQLite backend with fair turns for writers.
 
 SQLite lets waiting writers sleep for up to 100 ms and takes whoever wakes first: under load some wait for seconds while
 others pass. Here the threads of a process stand in a queue, and the one in front asks for the lock every few milliseconds.
-
-A request has a thread of its own, and with it a connection of its own: to open one costs more than most queries do, since
-Django registers its functions on it. So a connection that is closed in good order waits for the next thread.
 """
 
-import contextlib
 import os
 import threading
 import time
@@ -18,7 +14,6 @@ from django.db.backends.sqlite3 import base
 from django.db.utils import OperationalError
 
 ASK_SECONDS = 0.002
-MOST_IDLE = 32
 
 
 class Queue:
@@ -54,62 +49,14 @@ class Queue:
                 self._taken = False
 
 
-class Idle:
-    """Open connections that no thread uses, by the file that they are open on."""
-
-    def __init__(self) -> None:
-        self._free: deque[tuple[object, Any]] = deque()
-        self._left_behind: list[Any] = []
-
-    def take(self, file: object) -> Any | None:
-        """A connection to that file, or None."""
-        with contextlib.suppress(IndexError):
-            while self._free:
-                opened_on, connection = self._free.pop()
-                if opened_on == file:
-                    return connection
-                connection.close()  # the file was replaced
-        return None
-
-    def keep(self, file: object, connection: Any) -> bool:
-        """Whether there was room for it."""
-        if len(self._free) >= MOST_IDLE:
-            return False
-        self._free.append((file, connection))
-        return True
-
-    def leave_behind(self) -> None:
-        """In a new process: SQLite forbids even to close what another process opened."""
-        self._left_behind.extend(self._free)
-        self._free.clear()
-
-
-def _identity(name: object) -> tuple[int, int] | None:
-    """Of the database's file; None where there is none yet, as for a database in memory."""
-    try:
-        found = os.stat(str(name))
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-idle = Idle()
 queues: dict[str, Queue] = {}
 os.register_at_fork(after_in_child=queues.clear)  # a turn that another thread held stays with the parent
-os.register_at_fork(after_in_child=idle.leave_behind)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Only transactions queue: they are begun as IMMEDIATE, so that each one writes. What is closed in good order waits in `idle`."""
+    """Only transactions queue: they are begun as IMMEDIATE, so that each one writes."""
 
     _queue: Queue | None = None
-    _file: tuple[int, int] | None = None  # what the connection is open on; a restored backup is another file
-
-    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """One that waits, or a new one."""
-        self._file = _identity(self.settings_dict["NAME"])
-        waiting = idle.take(self._file) if self._file else None
-        return waiting or super().get_new_connection(conn_params)
 
     def _start_transaction_under_autocommit(self) -> None:
         timeout = float(self.settings_dict["OPTIONS"].get("timeout", 5))
@@ -154,9 +101,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _close(self) -> None:
         try:
-            usable = self._file and not self.errors_occurred and not self.connection.in_transaction
-            if not usable or not idle.keep(self._file, self.connection):
-                super()._close()  # type: ignore[misc]
+            super()._close()  # type: ignore[misc]
         finally:
             self._leave()
 

@@ -1,4 +1,4 @@
-"""The SQLite backend: writers of one process take turns in order, and threads hand connections on."""
+"""The SQLite backend: writers of one process take turns in order."""
 
 import sqlite3
 import threading
@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, connections, transaction
 from django.db.utils import OperationalError
 
-from studio.sqlite.base import Idle, Queue
+from studio.sqlite.base import Queue
 from tasks.models import Project
 from tests import factories
 
@@ -90,59 +90,3 @@ def test_a_lock_that_another_program_keeps_ends_in_an_error_and_then_in_success(
         connection.settings_dict["OPTIONS"]["timeout"] = 20
         other.close()
     assert project.tasks.count() == 1
-
-
-def opened() -> Any:
-    """The connection that a thread of its own gets, and closes in good order."""
-    found = []
-
-    def ask() -> None:
-        try:
-            Project.objects.count()
-            found.append(connection.connection)
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    thread.join(10)
-    return found[0]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_thread_goes_on_with_the_connection_that_another_has_closed() -> None:
-    assert opened() is opened()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_connection_that_failed_is_not_used_again() -> None:
-    failed = []
-
-    def fail() -> None:
-        try:
-            with pytest.raises(OperationalError), connection.cursor() as cursor:
-                cursor.execute("SELECT nothing FROM nowhere")
-            failed.append(connection.connection)
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=fail)
-    thread.start()
-    thread.join(10)
-    assert opened() is not failed[0]
-
-
-def test_a_connection_to_a_file_that_was_replaced_is_closed() -> None:
-    idle, old = Idle(), sqlite3.connect(":memory:")
-    assert idle.keep((1, 1), old)
-    assert idle.take((1, 2)) is None
-    with pytest.raises(sqlite3.ProgrammingError):
-        old.execute("SELECT 1")
-
-
-def test_a_child_leaves_the_connections_of_its_parent_alone() -> None:
-    idle, kept = Idle(), sqlite3.connect(":memory:")
-    assert idle.keep((1, 1), kept)
-    idle.leave_behind()
-    assert idle.take((1, 1)) is None
-    assert kept.execute("SELECT 1").fetchone() == (1,)
