@@ -157,6 +157,10 @@ def agent(description: str, prompt: str, permission: Rules) -> Json:
     return {"mode": "primary", "description": description, "prompt": text, "permission": permission}
 
 
+# OpenCode takes one action for these (its schema `PermissionConfig`), and with anything else in its configuration it answers nothing.
+WITHOUT_PATTERNS = {"webfetch", "websearch", "doom_loop", "question", "todowrite"}
+
+
 def everyones_rules(data: Path, actions: Mapping[str, str]) -> Rules:
     """What holds for every agent, sub-agents too: they skip what is asked for by rules of a session, and get no question tool.
 
@@ -203,9 +207,16 @@ def questions(actions: Mapping[str, str]) -> Rules:
 
 
 def merged(rules: Rules, more: Rules) -> Rules:
-    """Rules with `more` after them, where they win: `{"bash": "ask"}`, or by pattern `{"bash": {"*": "ask", "ls *": "allow"}}`."""
+    """Rules with `more` after them, where they win: `{"bash": "ask"}`, or by pattern `{"bash": {"*": "ask", "ls *": "allow"}}`.
+
+    Some classes know no patterns: what was allowed for one address only is asked for again there.
+    """
     result = dict(rules)
     for name, rule in more.items():
+        if isinstance(rule, dict) and name in WITHOUT_PATTERNS:
+            if "*" in rule:
+                result[name] = rule["*"]
+            continue
         old = result.pop(name, {})
         if isinstance(rule, dict):
             before = old if isinstance(old, dict) else {"*": old}

@@ -107,3 +107,10 @@ def test_a_viewer_changes_no_permission(project: Project, bob: Any) -> None:
     body = {"permissions": {"bash": "allow"}}
     assert Script(bob).send("patch", f"/api/projects/{project.pk}", body).status_code == 403
     assert factories.make_task(project).policy.permissions["bash"] == "allow"
+
+
+def test_a_class_without_patterns_gets_one_action_or_stays_as_it_is() -> None:
+    asked = {"webfetch": "ask", "doom_loop": "ask", "bash": "ask"}
+    page = {"webfetch": {"http://127.0.0.1:9/page": "allow"}, "doom_loop": {"bash": "allow"}}
+    assert config.merged(asked, page) == asked
+    assert config.merged(asked, {"webfetch": {"*": "allow"}})["webfetch"] == "allow"
