@@ -12,12 +12,13 @@ from studio.errors import Invalid
 from studio.roles import Role
 from tasks import permissions as classes
 from tasks import repositories
-from tasks.models import Event, Membership, Project, Task
+from tasks.models import Blocker, Event, Membership, Project, Task
 from tasks.models.task import DESCRIPTION_LIMIT
 
 CHECK_SECONDS = 600
 MOST_LABELS, LABEL_LENGTH = 10, 40
 MOST_BLOCKERS = 50
+TASK_NUMBER = re.compile(r"[0-9]{1,9}\Z")  # what a database takes
 CHECK_LINE = re.compile(r"^(?P<name>[^:]{1,100}?)\s*(?P<optional>\(optional\))?\s*:\s*(?P<command>.+)$")
 MODELS = ["planning_model", "implementation_model", "review_model", "fix_model"]
 POLICIES = [
@@ -100,17 +101,24 @@ class TaskForm(forms.ModelForm):
         return int(given or self.instance.priority)
 
     def clean_blocked_by(self) -> list[Task]:
-        """The tasks of this project with those keys."""
-        keys = re.split(r"[\s,]+", self.cleaned_data["blocked_by"].strip().upper())
-        numbers = {key: key.removeprefix(f"{self.project.key}-") for key in keys if key}
-        found = self.project.tasks.filter(
-            number__in=[n for n in numbers.values() if n.isdecimal()][:MOST_BLOCKERS]
-        )
-        known = {str(task.number): task for task in found}
-        missing = [key for key, number in numbers.items() if number.lstrip("0") not in known]
+        """The tasks of this project with those keys, of which none waits for this one."""
+        keys = [key for key in re.split(r"[\s,]+", self.cleaned_data["blocked_by"].upper()) if key]
+        numbers = {key: key.removeprefix(f"{self.project.key}-") for key in keys}
+        asked = [int(number) for number in numbers.values() if TASK_NUMBER.match(number)]
+        known = {task.number: task for task in self.project.tasks.filter(number__in=asked[:MOST_BLOCKERS])}
+        missing = [
+            key
+            for key, number in numbers.items()
+            if not TASK_NUMBER.match(number) or int(number) not in known
+        ]
         if missing:
             raise forms.ValidationError(f"There is no {', '.join(missing)[:100]} in {self.project.name}.")
-        return [known[number.lstrip("0")] for number in numbers.values()]
+        if self.instance.pk:
+            try:
+                Blocker.objects.refuse_wrong(self.instance, list(known.values()))
+            except Invalid as wrong:
+                raise forms.ValidationError(wrong.message) from wrong
+        return list(known.values())
 
     def clean_target_branch(self) -> str:
         """Empty where it is the project's."""

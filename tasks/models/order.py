@@ -27,16 +27,21 @@ class BlockerManager(models.Manager["Blocker"]):
         return super().get_queryset().select_related("blocker__project")
 
     def replace(self, task: "Task", blockers: "list[Task]") -> None:
-        """Let the task wait for these and no others. Raises `Invalid` for a circle, and for tasks of other projects."""
+        """Let the task wait for these and no others. Raises `Invalid` as `refuse_wrong` does."""
         Project.objects.select_for_update().get(pk=task.project_id)  # or two people made a circle together
+        self.refuse_wrong(task, blockers)
+        wanted = {blocker.pk for blocker in blockers}
+        self.filter(task=task).exclude(blocker__in=wanted).delete()
+        known = set(self.filter(task=task).values_list("blocker_id", flat=True))
+        self.bulk_create(Blocker(task=task, blocker_id=pk) for pk in sorted(wanted - known))
+
+    def refuse_wrong(self, task: "Task", blockers: "list[Task]") -> None:
+        """Raise `Invalid` for a circle, and for tasks of other projects."""
         if any(blocker.project_id != task.project_id for blocker in blockers):
             raise _wrong("A task can only wait for tasks of its own project.")
         wanted = {blocker.pk for blocker in blockers}
         if task.pk in wanted | self._behind(wanted):
             raise _wrong(f"That is a circle: one of them waits for {task.key} itself.")
-        self.filter(task=task).exclude(blocker__in=wanted).delete()
-        known = set(self.filter(task=task).values_list("blocker_id", flat=True))
-        self.bulk_create(Blocker(task=task, blocker_id=pk) for pk in sorted(wanted - known))
 
     def _behind(self, tasks: set[int]) -> set[int]:
         """All that these tasks wait for, and what that waits for, …"""

@@ -143,6 +143,24 @@ def test_the_form_says_which_key_is_none(member: Any, project: Project) -> None:
     assert not Task.objects.filter(title="Second").exists()
 
 
+@pytest.mark.parametrize("keys", ["9" * 30, "DEMO-" + "9" * 19, "DEMO-0", "-1", "\u0663"])
+def test_a_number_that_no_task_can_have_is_none(member: Any, project: Project, keys: str) -> None:
+    answer = member.post(f"/projects/{project.key}/tasks/new/", {"title": "Second", "blocked_by": keys})
+    assert answer.status_code == 422
+    assert "There is no" in answer.content.decode()
+
+
+def test_the_form_says_that_it_would_be_a_circle_and_keeps_what_was_written(member: Any, pair: Any) -> None:
+    first, second = pair
+    Task.objects.filter(pk=first.pk).update(status="todo")
+    change = {"title": "Written anew", "blocked_by": second.key}
+    answer = member.post(f"/tasks/{first.pk}/edit/", change)
+    assert answer.status_code == 422
+    assert "That is a circle" in answer.content.decode()
+    assert "Written anew" in answer.content.decode()
+    assert not first.blockers.exists()
+
+
 def test_a_person_has_it_started_as_soon_as_it_may(member: Any, pair: Any) -> None:
     first, second = pair
     assert "Start when unblocked" in member.get(f"/tasks/{second.pk}/").content.decode()
