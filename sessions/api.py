@@ -146,7 +146,7 @@ def undo_merge(request: HttpRequest, task_id: int) -> Any:
 
 
 def _attempt(task: Task) -> Attempt:
-    attempt = Attempt.objects.select_related("task__project").filter(task=task, is_current=True).first()
+    attempt = Attempt.objects.current_of(task)
     if attempt is None:
         raise Missing(f"{task.key} was never started, so there is no diff.", code="no_attempt")
     return attempt

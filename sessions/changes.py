@@ -32,7 +32,7 @@ Remarks = dict[tuple[str, int], list[Finding | Comment]]
 def changes(request: PageRequest, pk: int) -> HttpResponse:
     """All that the current attempt changed, with findings and comments at their lines, and the gate to the merge."""
     context = page(request, pk, "changes")
-    attempt = _attempt(pk)
+    attempt = Attempt.objects.current_of(pk)
     diff = landing.attempt_diff(attempt) if attempt else None
     context |= _reading(request, context["task"], attempt, diff) | gate_of(request, context["task"], attempt)
     return render(request, "sessions/changes.html", context)
@@ -43,7 +43,7 @@ def changes(request: PageRequest, pk: int) -> HttpResponse:
 def since(request: PageRequest, pk: int) -> HttpResponse:
     """What has changed since the reader's last look."""
     context = page(request, pk, "changes", is_since=True)
-    attempt = _attempt(pk)
+    attempt = Attempt.objects.current_of(pk)
     diff = looks.since(attempt, looks.last(attempt, request.user)) if attempt else None
     context |= _reading(request, context["task"], attempt, diff) | gate_of(request, context["task"], attempt)
     return render(request, "sessions/changes.html", context)
@@ -54,7 +54,11 @@ def since(request: PageRequest, pk: int) -> HttpResponse:
 def gate(request: PageRequest, pk: int) -> HttpResponse:
     """Where a person decides about the change."""
     context = page(request, pk, "changes")
-    return render(request, "sessions/_gate.html", context | gate_of(request, context["task"], _attempt(pk)))
+    return render(
+        request,
+        "sessions/_gate.html",
+        context | gate_of(request, context["task"], Attempt.objects.current_of(pk)),
+    )
 
 
 @login_required
@@ -151,14 +155,10 @@ def by_line(remarks: Iterable[Finding | Comment], diff: Diff | None) -> Remarks:
 def _file(request: PageRequest, pk: int, path: str, number: str) -> HttpResponse:
     """One file of the change; all of the page where it is not in it any more."""
     context = page(request, pk, "changes")
-    attempt = _attempt(pk)
+    attempt = Attempt.objects.current_of(pk)
     diff = landing.attempt_diff(attempt) if attempt else None
     file = next((each for each in diff.files if each.path == path), None) if diff else None
     if file is None:
         return HttpResponse(status=204, headers={"HX-Refresh": "true"})
     context |= _reading(request, context["task"], attempt, diff) | {"file": file, "number": number}
     return render(request, "sessions/_file.html", context)
-
-
-def _attempt(task: int) -> Attempt | None:
-    return Attempt.objects.select_related("task__project").filter(task=task, is_current=True).first()

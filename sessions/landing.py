@@ -131,7 +131,7 @@ def wording(attempt: Attempt, *, by: Any) -> dict[str, str]:
 
 def resolve_conflicts(task: Task, *, by: Any) -> Session:
     """Have the agent resolve the conflicts with the target branch in its workspace. Conflict where there are none."""
-    attempt = Attempt.objects.select_related("task__project").filter(task=task, is_current=True).first()
+    attempt = Attempt.objects.current_of(task)
     if task.status != Status.REVIEW or attempt is None:
         raise Conflict(
             f"{task.key} is in “{task.get_status_display().lower()}”; there is nothing to resolve."

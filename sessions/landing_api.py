@@ -99,7 +99,7 @@ def resolve_conflicts(request: HttpRequest, task_id: int) -> Any:
 
 
 def _attempt(task: Task) -> Attempt:
-    attempt = Attempt.objects.select_related("task__project").filter(task=task, is_current=True).first()
+    attempt = Attempt.objects.current_of(task)
     if attempt is None:
         raise Missing(f"{task.key} was never started, so there is nothing to merge.", code="no_attempt")
     return attempt

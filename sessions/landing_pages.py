@@ -22,7 +22,7 @@ from tasks.views import answer, page
 def how(request: PageRequest, pk: int) -> HttpResponse:
     """The conflicts, file by file, and the form: strategy, target, message."""
     context = page(request, pk, "changes")
-    attempt = Attempt.objects.select_related("task__project").filter(task=pk, is_current=True).first()
+    attempt = Attempt.objects.current_of(pk)
     context |= _foreseen(attempt)
     if attempt is not None:
         words = landing.wording(attempt, by=request.user)
@@ -44,7 +44,7 @@ def conflicts(request: PageRequest, pk: int) -> HttpResponse:
     if not request.htmx:
         return redirect("sessions:landing", pk)
     context = page(request, pk, "changes")
-    attempt = Attempt.objects.select_related("task__project").filter(task=pk, is_current=True).first()
+    attempt = Attempt.objects.current_of(pk)
     return render(request, "sessions/_forecast.html", context | _foreseen(attempt))
 
 

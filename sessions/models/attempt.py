@@ -60,6 +60,10 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         turn = Case(*whens, default=Value(len(whens)), output_field=models.IntegerField())
         return self.annotate(turn=turn).order_by("task__priority", "turn", "claimable_at", "pk")
 
+    def current_of(self, task: "Task | int") -> "Attempt | None":
+        """The attempt that the task follows, with its task and project; None before the first."""
+        return self.select_related("task__project").filter(task=task, is_current=True).first()
+
     def running(self) -> list[tuple[int, str]]:
         """Id and phase of the session that has not ended, of those that are current. Every execute asks this, so that it loads no rows whole."""
         live = self.filter(is_current=True, sessions__state__in=LIVE).order_by()
