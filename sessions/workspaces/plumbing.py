@@ -120,7 +120,7 @@ class Git(ABC):
 
 class SourceGit(Git):
     """git on a person's repository, with their configuration; their hooks run only with `hooks`, their credential helpers
-    only with `credentials`. `tick` is called about every 0.1 s.
+    never. `tick` is called about every 0.1 s.
 
     `path` is the folder that they named; where jj keeps the git repository inside of its own, git works there.
     """
@@ -131,14 +131,12 @@ class SourceGit(Git):
         *,
         timeout: float = 30,
         hooks: bool = False,
-        credentials: bool = False,
         tick: Tick | None = None,
     ) -> None:
         self.path = path
         self.place = _place(path)
         self.timeout = timeout
         self.hooks = hooks
-        self.credentials = credentials
         self.tick = tick
 
     def feed(self, stream: IO[bytes], *args: str) -> bytes:
@@ -171,8 +169,7 @@ class SourceGit(Git):
         )
 
     def _options(self) -> tuple[str, ...]:
-        quiet = (*QUIET, *(() if self.credentials else NO_CREDENTIALS))
-        return (*quiet, *(() if self.hooks else NO_HOOKS))
+        return (*QUIET, *NO_CREDENTIALS, *(() if self.hooks else NO_HOOKS))
 
 
 class WorkspaceGit(Git):
