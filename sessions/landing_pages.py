@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from sessions import landing
@@ -12,9 +12,7 @@ from sessions.forms import MergeForm
 from sessions.models import Attempt
 from studio.errors import Invalid, Refusal
 from studio.http import PageRequest
-from studio.roles import Role
-from tasks.models import Task
-from tasks.views import answer, page
+from tasks.views import answer, page, task_for_member
 
 
 @login_required
@@ -59,7 +57,7 @@ def _foreseen(attempt: Attempt | None) -> dict[str, Any]:
 @require_POST
 def merge(request: PageRequest, pk: int) -> HttpResponse:
     """Land the change on its target branch."""
-    task = _task(request, pk)
+    task = task_for_member(request, pk)
     form = MergeForm(request.POST)
     if not form.is_valid():
         raise Invalid(" ".join(str(wrong) for errors in form.errors.values() for wrong in errors))
@@ -71,12 +69,6 @@ def merge(request: PageRequest, pk: int) -> HttpResponse:
 @require_POST
 def resolve_conflicts(request: PageRequest, pk: int) -> HttpResponse:
     """Have the agent resolve them."""
-    task = _task(request, pk)
+    task = task_for_member(request, pk)
     landing.resolve_conflicts(task, by=request.user)
     return answer(request, task)
-
-
-def _task(request: PageRequest, pk: int) -> Task:
-    task = get_object_or_404(Task.objects.visible_to(request.user).select_related("project"), pk=pk)
-    task.project.require(request.user, Role.MEMBER)
-    return task

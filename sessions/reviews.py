@@ -12,14 +12,15 @@ from studio.errors import Invalid
 from studio.http import PageRequest
 from studio.roles import Role
 from tasks.forms import ReasonForm
-from tasks.models import Approval, Comment, Finding, Look, Task
+from tasks.models import Approval, Comment, Finding, Look
+from tasks.views import task_for_member
 
 
 @login_required
 @require_POST
 def fix_findings(request: PageRequest, pk: int) -> HttpResponse:
     """Send the ticked findings to the agent, or with the button for it all that are open."""
-    task = _task(request, pk)
+    task = task_for_member(request, pk)
     ticked = [int(each) for each in request.POST.getlist("findings") if each.isdecimal() and len(each) < 19]
     task.fix_findings(None if "all" in request.POST else ticked, by=request.user)
     return redirect(task)
@@ -45,7 +46,7 @@ def reopen_finding(request: PageRequest, pk: int) -> HttpResponse:
 @require_POST
 def send_comments(request: PageRequest, pk: int) -> HttpResponse:
     """Show the reader's drafts to everybody, and start nothing."""
-    remarks.send_drafts(_task(request, pk), by=request.user)
+    remarks.send_drafts(task_for_member(request, pk), by=request.user)
     return redirect("tasks:review", pk)
 
 
@@ -77,7 +78,7 @@ def reopen_comment(request: PageRequest, pk: int) -> HttpResponse:
 @require_POST
 def approve(request: PageRequest, pk: int) -> HttpResponse:
     """The reader finds the commit that the page showed right; it counts as a look at it."""
-    task = _task(request, pk)
+    task = task_for_member(request, pk)
     approval = Approval.approve(task, request.POST.get("oid", "")[:64], by=request.user)
     Look.take(task, approval.oid, by=request.user)
     return redirect("sessions:changes", pk)
@@ -87,7 +88,7 @@ def approve(request: PageRequest, pk: int) -> HttpResponse:
 @require_POST
 def override(request: PageRequest, pk: int) -> HttpResponse:
     """A maintainer lets the commit be merged in spite of the policy."""
-    task = _task(request, pk)
+    task = task_for_member(request, pk)
     Approval.override(task, _reason(request), request.POST.get("oid", "")[:64], by=request.user)
     return redirect("sessions:changes", pk)
 
@@ -103,12 +104,6 @@ def _reason(request: PageRequest) -> str:
 def _back(request: PageRequest, task: int) -> HttpResponse:
     """The page that the button stood on."""
     return redirect("sessions:changes" if request.POST.get("from") == "changes" else "tasks:review", task)
-
-
-def _task(request: PageRequest, pk: int) -> Task:
-    task: Task = get_object_or_404(Task.objects.visible_to(request.user).select_related("project"), pk=pk)
-    task.project.require(request.user, Role.MEMBER)
-    return task
 
 
 def _of_task(kind: Any, request: PageRequest, pk: int) -> Any:

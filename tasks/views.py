@@ -185,7 +185,7 @@ def aside(request: PageRequest, pk: int) -> HttpResponse:
 @login_required
 def edit(request: PageRequest, pk: int) -> HttpResponse:
     """Change what a person has filed."""
-    task = _task(request, pk)
+    task = task_for_member(request, pk)
     form = TaskForm(request.POST or None, instance=task, project=task.project)
     if request.method == "POST" and form.is_valid():
         task.edit(by=request.user, **form.cleaned_data)
@@ -200,7 +200,7 @@ def edit(request: PageRequest, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def execute(request: PageRequest, pk: int) -> HttpResponse:
-    task = _task(request, pk)
+    task = task_for_member(request, pk)
     task.execute(by=request.user)
     return answer(request, task)
 
@@ -208,7 +208,7 @@ def execute(request: PageRequest, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def start_when_unblocked(request: PageRequest, pk: int) -> HttpResponse:
-    task = _task(request, pk)
+    task = task_for_member(request, pk)
     task.edit(by=request.user, start_when_unblocked=True)
     return answer(request, task)
 
@@ -216,7 +216,7 @@ def start_when_unblocked(request: PageRequest, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def retry(request: PageRequest, pk: int) -> HttpResponse:
-    task = _task(request, pk)
+    task = task_for_member(request, pk)
     task.retry(by=request.user)
     return answer(request, task)
 
@@ -224,7 +224,7 @@ def retry(request: PageRequest, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def reopen(request: PageRequest, pk: int) -> HttpResponse:
-    task = _task(request, pk)
+    task = task_for_member(request, pk)
     task.reopen(by=request.user)
     return answer(request, task)
 
@@ -232,7 +232,7 @@ def reopen(request: PageRequest, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def cancel(request: PageRequest, pk: int) -> HttpResponse:
-    task = _task(request, pk)
+    task = task_for_member(request, pk)
     task.cancel(by=request.user)
     return answer(request, task)
 
@@ -240,7 +240,7 @@ def cancel(request: PageRequest, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def back_to_todo(request: PageRequest, pk: int) -> HttpResponse:
-    task = _task(request, pk)
+    task = task_for_member(request, pk)
     task.back_to_todo(by=request.user)
     return answer(request, task)
 
@@ -248,7 +248,7 @@ def back_to_todo(request: PageRequest, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def mark_done(request: PageRequest, pk: int) -> HttpResponse:
-    task = _task(request, pk)
+    task = task_for_member(request, pk)
     task.mark_done(by=request.user)
     return answer(request, task)
 
@@ -256,7 +256,7 @@ def mark_done(request: PageRequest, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def approve_plan(request: PageRequest, pk: int) -> HttpResponse:
-    task = _task(request, pk)
+    task = task_for_member(request, pk)
     task.approve_plan(by=request.user)
     return answer(request, task)
 
@@ -264,7 +264,7 @@ def approve_plan(request: PageRequest, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def request_plan_changes(request: PageRequest, pk: int) -> HttpResponse:
-    task = _task(request, pk)
+    task = task_for_member(request, pk)
     form = CommentForm(request.POST)
     if not form.is_valid():
         return _again(request, task, form, "request-plan-changes")
@@ -275,7 +275,7 @@ def request_plan_changes(request: PageRequest, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def request_changes(request: PageRequest, pk: int) -> HttpResponse:
-    task = _task(request, pk)
+    task = task_for_member(request, pk)
     form = ChangesForm(request.POST)
     try:
         task.request_changes(form.cleaned_data["comment"] if form.is_valid() else "", by=request.user)
@@ -288,7 +288,7 @@ def request_changes(request: PageRequest, pk: int) -> HttpResponse:
 @login_required
 def write_plan(request: PageRequest, pk: int) -> HttpResponse:
     """A new version of the plan by a person, starting from the newest one."""
-    task = _task(request, pk)
+    task = task_for_member(request, pk)
     form = PlanForm(request.POST or None, initial={"body": task.plan.body if task.plan else ""})
     if request.method == "POST" and form.is_valid():
         task.write_plan(form.cleaned_data["body"], by=request.user)
@@ -297,7 +297,7 @@ def write_plan(request: PageRequest, pk: int) -> HttpResponse:
     return render(request, "tasks/write_plan.html", context, status=422 if form.is_bound else 200)
 
 
-def _task(request: PageRequest, pk: int) -> Task:
+def task_for_member(request: PageRequest, pk: int) -> Task:
     """The task, for a person who may work on it: 404 for who may not see it, 403 for who may only look."""
     task = get_object_or_404(Task.objects.visible_to(request.user).select_related("project"), pk=pk)
     task.project.require(request.user, Role.MEMBER)
