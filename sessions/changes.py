@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from sessions import landing, looks
-from sessions.forms import LineCommentForm
+from sessions.forms import LineCommentForm, ViewedForm
 from sessions.models import Attempt
 from sessions.progress import against_policy, obstacles
 from sessions.remarks import write_comment
@@ -66,9 +66,11 @@ def gate(request: PageRequest, pk: int) -> HttpResponse:
 def viewed(request: PageRequest, pk: int) -> HttpResponse:
     """Mark a file as viewed, or not; the file anew, without htmx the change at that file."""
     task = page(request, pk, "changes")["task"]
-    path, number = request.POST.get("path", "")[:1000], request.POST.get("number", "1")
-    Viewed.mark(task, path, request.POST.get("content", "")[:64], by=request.user)
-    number = number if number.isdecimal() else "1"
+    form = ViewedForm(request.POST)
+    if not form.is_valid():
+        raise Invalid("Name a file of the change.", fields={"path": "The file that was viewed."})
+    path, number = form.cleaned_data["path"], str(form.cleaned_data["number"] or 1)
+    Viewed.mark(task, path, form.cleaned_data["content"], by=request.user)
     if not request.htmx:
         return redirect(reverse("sessions:changes", args=[pk]) + f"#file-{number}")
     return _file(request, pk, path, number)

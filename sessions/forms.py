@@ -85,3 +85,11 @@ class LineCommentForm(forms.Form):
         """Say at its fields what is wrong."""
         for name, sentence in (wrong.fields or {"body": wrong.message}).items():
             self.add_error(name if name in self.fields else "body", sentence)
+
+
+class ViewedForm(forms.Form):
+    """A file of the diff with git's id of its content, none to take the mark away, and its place on the page."""
+
+    path = forms.CharField(max_length=1000, strip=False)
+    content = forms.CharField(max_length=64, required=False)
+    number = forms.IntegerField(min_value=1, required=False)

@@ -100,6 +100,13 @@ def test_comments_are_sent_answered_resolved_and_reopened(member, attempt):
         assert comment.state == state
 
 
+@pytest.mark.parametrize("path", ["", "a\x00b", "x" * 1001])
+def test_what_is_no_file_is_not_marked_as_viewed(member, attempt, path):
+    answer = member.post(f"/tasks/{attempt.task.pk}/viewed/", {"path": path, "content": "1" * 40})
+    assert answer.status_code == 422
+    assert not attempt.task.viewed.exists()
+
+
 def test_a_viewed_file_is_folded_until_its_content_changes(member, attempt, repository):
     blob = git(repository, "rev-parse", "HEAD:a.py")
     marked = {"path": "a.py", "content": blob, "number": "1"}
