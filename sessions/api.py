@@ -66,10 +66,11 @@ def request_plan_changes(request: HttpRequest, task_id: int, remark: RemarkIn) -
 
 @tasks.post("/{int:task_id}/request-changes", response=STARTED, openapi_extra=DOCUMENTED)
 @repeatable
-def request_changes(request: HttpRequest, task_id: int, remark: ChangesIn) -> Any:
+def request_changes(request: HttpRequest, task_id: int, remark: ChangesIn | None = None) -> Any:
     """Send the change back to the agent, in the same conversation, with what should change: the comment, your drafts, and what others
     commented and it has not answered."""
-    return start(request, task_id, lambda task: task.request_changes(remark.comment, by=request.user))
+    comment = remark.comment if remark else ""
+    return start(request, task_id, lambda task: task.request_changes(comment, by=request.user))
 
 
 def start(request: HttpRequest, task_id: int, verb: Callable[[Task], Session]) -> Reply[dict[str, Any]]:

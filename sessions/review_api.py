@@ -34,9 +34,10 @@ def list_findings(request: HttpRequest, task_id: int, cursor: Cursor = 0, limit:
 
 @tasks.post("/{int:task_id}/fix-findings", response=STARTED, openapi_extra=DOCUMENTED)
 @repeatable
-def fix_findings(request: HttpRequest, task_id: int, chosen: schemas.ChosenIn) -> Any:
+def fix_findings(request: HttpRequest, task_id: int, chosen: schemas.ChosenIn | None = None) -> Any:
     """Send open findings to the agent: those that you name and none else, or all."""
-    return start(request, task_id, lambda task: task.fix_findings(chosen.findings, by=request.user))
+    named = chosen.findings if chosen else None
+    return start(request, task_id, lambda task: task.fix_findings(named, by=request.user))
 
 
 @findings.post("/{int:finding_id}/waive", response=responses({200: schemas.FindingOut}, 409))
@@ -114,10 +115,10 @@ def get_gate(request: HttpRequest, task_id: int) -> Any:
 
 
 @tasks.post("/{int:task_id}/approve", response=responses({200: schemas.GateOut}, 409))
-def approve(request: HttpRequest, task_id: int, what: schemas.ApproveIn) -> Any:
+def approve(request: HttpRequest, task_id: int, what: schemas.ApproveIn | None = None) -> Any:
     """You have read the change and find it right. It holds for this commit."""
     task = find(request, task_id, Role.MEMBER)
-    Approval.approve(task, what.oid, by=request.user)
+    Approval.approve(task, what.oid if what else "", by=request.user)
     return _gate(task)
 
 

@@ -82,6 +82,21 @@ def script_without_token() -> Any:
     return Client()
 
 
+@pytest.mark.parametrize(
+    ("verb", "status"), [("approve", 200), ("fix-findings", 202), ("request-changes", 202)]
+)
+def test_a_body_that_may_be_empty_may_be_left_out(
+    script: Script, project: Any, verb: str, status: int
+) -> None:
+    task = ready(project, "review")
+    task.attempts.update(head_oid="a" * 40)
+    factories.make_finding(factories.make_session(task.current_attempt, phase="review", state="completed"))
+    task.comments.create(
+        by_id=project.memberships.first().user_id, body="Louder.", attempt_number=task.current_attempt.number
+    )
+    assert script.post(f"/api/tasks/{task.pk}/{verb}").status_code == status
+
+
 @pytest.mark.parametrize("verb", ["request-plan-changes", "request-changes"])
 @pytest.mark.parametrize(
     "body", [{}, {"comment": ""}, {"comment": " \n"}, {"comment": None}, {"comment": "a\x00"}]
