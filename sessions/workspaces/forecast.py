@@ -101,11 +101,17 @@ def _marked(lines: list[str]) -> list[str]:
             start = number
         elif line.startswith(">>>>>>> ") and start is not None:
             hunk = lines[max(0, start - AROUND) : number + 1 + AROUND][: MOST_LINES - shown]
-            hunks.append("\n".join(hunk))
+            hunks.append("\n".join(map(_named, hunk)))
             shown, start = shown + len(hunk), None
             if shown >= MOST_LINES:
                 break
     return hunks
+
+
+def _named(line: str) -> str:
+    """A mark with the side's name in place of git's, which is a commit's id."""
+    names = {"<<<<<<< ": "<<<<<<< the target", ">>>>>>> ": ">>>>>>> this change"}
+    return names.get(line[:8], line)
 
 
 def _shown(text: bytes) -> str:
