@@ -13,12 +13,6 @@ from tests.scripts import Script, assert_error, assert_field
 VERBS = ["cancel", "back-to-todo", "reopen", "mark-done"]
 
 
-@pytest.fixture
-def script(project: Any, alice: Any) -> Script:
-    """A script of alice's, who is a member."""
-    return Script(alice)
-
-
 def path(task: Task, *parts: str) -> str:
     return "/".join(["/api/tasks", str(task.pk), *parts])
 

@@ -8,22 +8,8 @@ from django.db import connection
 from sessions.models import Attempt
 from tasks.models import Blocker, Priority, Project, Task
 from tests import factories
-from tests.scripts import Script
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def script(project: Project, alice: Any) -> Script:
-    """A script of alice's, who is a member."""
-    return Script(alice)
-
-
-@pytest.fixture
-def member(client: Any, alice: Any) -> Any:
-    """Her browser."""
-    client.force_login(alice)
-    return client
 
 
 def names(task: Task) -> list[str]:

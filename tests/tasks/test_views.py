@@ -1,25 +1,16 @@
-"""Projects, the board and a task's page, through the doors that people use."""
+"""Who sees what, filing, and a task's verbs, through the pages that people use."""
 
 import pytest
-from django.template.loader import render_to_string
 from django.urls import reverse
 
-from studio.errors import Invalid
-from tasks import lifecycle, repositories
 from tasks.lifecycle import Status
-from tasks.models import Project, Task
+from tasks.models import Task
 from tests import factories
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror=alert(1)><a hx-get="/">'
 HTMX = {"HX-Request": "true"}
 TABS = ["tasks:detail", "tasks:plan", "sessions:changes", "tasks:review", "sessions:checks", "tasks:timeline"]
 PARTS = ["tasks:card", "tasks:head", "tasks:aside", "sessions:requests", "sessions:gate"]
-
-
-@pytest.fixture
-def member(client, alice):
-    client.force_login(alice)
-    return client
 
 
 # --- who sees what -----------------------------------------------------------------------------------------------
@@ -63,106 +54,7 @@ def test_staff_without_a_project_are_led_to_adding_one(client, admin):
     assert reverse("tasks:new-project").encode() in client.get("/", follow=True).content
 
 
-# --- projects ----------------------------------------------------------------------------------------------------
-
-
-def test_a_project_is_added_with_name_key_and_branch_from_its_folder(client, admin, repository):
-    client.force_login(admin)
-    answer = client.post(
-        "/projects/new/", {"path": str(repository), "checks": "tests: pytest -q\nlint (optional): ruff"}
-    )
-    assert answer["Location"] == "/projects/SAMPLE/"
-    project = Project.objects.get()
-    assert (project.name, project.key, project.target_branch) == ("sample", "SAMPLE", "main")
-    assert [(check["name"], check["command"], check["required"]) for check in project.checks] == [
-        ("tests", "pytest -q", True),
-        ("lint", "ruff", False),
-    ]
-    assert project.role_of(admin) == "admin"
-
-
-def test_a_second_project_of_the_same_name_gets_another_key(client, admin, repository):
-    client.force_login(admin)
-    for _ in range(2):
-        client.post("/projects/new/", {"path": str(repository)})
-    assert sorted(Project.objects.values_list("key", flat=True)) == ["SAMPLE", "SAMPLE2"]
-
-
-def test_a_path_that_studio_cannot_work_on_is_said_at_its_field(client, admin, monkeypatch):
-    def refuse(path, branch=""):
-        raise Invalid("No.", fields={"path": "There is no folder /nowhere."})
-
-    monkeypatch.setattr(repositories, "inspect", refuse)
-    client.force_login(admin)
-    answer = client.post("/projects/new/", {"path": "/nowhere"})
-    assert answer.status_code == 422
-    assert b"There is no folder /nowhere." in answer.content
-    assert not Project.objects.exists()
-
-
-@pytest.mark.parametrize("lines", ["no command", ": pytest", "a: b\na: c"])
-def test_checks_that_cannot_be_read_are_said(client, admin, repository, lines):
-    client.force_login(admin)
-    answer = client.post("/projects/new/", {"path": str(repository), "checks": lines})
-    assert answer.status_code == 422
-    assert b"field__error" in answer.content
-
-
-def test_only_staff_add_projects(member, repository):
-    member.post("/projects/new/", {"path": str(repository), "key": "MINE"})
-    assert not Project.objects.filter(key="MINE").exists()
-
-
-def test_settings_are_for_maintainers(member, client, project, admin):
-    address = f"/projects/{project.key}/settings/"
-    assert member.get(address).status_code == 403
-    client.force_login(admin)
-    data = {
-        "name": "New",
-        "target_branch": "main",
-        "checks": "t: make test",
-        "max_fix_rounds": 1,
-        "planning": "on",
-    }
-    assert client.post(address, data)["Location"] == f"/projects/{project.key}/"
-    project.refresh_from_db()
-    assert (project.name, project.planning, project.ai_review, project.max_fix_rounds) == (
-        "New",
-        True,
-        False,
-        1,
-    )
-
-
 # --- filing ------------------------------------------------------------------------------------------------------
-
-
-def settings_with(project, **fields):
-    return {"name": project.name, "target_branch": project.target_branch, "max_fix_rounds": 3, **fields}
-
-
-def test_each_phase_may_have_its_own_model(client, project, admin):
-    client.force_login(admin)
-    address = f"/projects/{project.key}/settings/"
-    data = settings_with(project, model="acme/large", fix_model="acme/org/small:free")
-    assert client.post(address, data).status_code == 302
-    project.refresh_from_db()
-    assert [project.model_for(phase) for phase in ("planning", "implementation", "review", "fix")] == [
-        "acme/large", "acme/large", "acme/large", "acme/org/small:free",
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("name", ["large", "/large", "acme/", "acme/large model", "acme/large\n"])
-def test_what_is_no_model_is_said_at_its_field(client, project, admin, name):
-    client.force_login(admin)
-    address = f"/projects/{project.key}/settings/"
-    answer = client.post(
-        address, settings_with(project, review_model=f"{name} x" if name.endswith("\n") else name)
-    )
-    assert answer.status_code == 422
-    assert "provider/model" in answer.content.decode()
-    project.refresh_from_db()
-    assert project.review_model == ""
 
 
 def test_a_task_is_filed_from_the_board(member, project):
@@ -337,127 +229,6 @@ def test_unknown_tasks_and_projects_are_404(member, project):
         f"/projects/{project.key}/columns/x/",
     ):
         assert member.get(address).status_code == 404, address
-
-
-# --- the board ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("status", Status.values)
-def test_every_state_has_its_place(member, project, status):
-    task = factories.make_task(project, status=status, title="Find me")
-    board = member.get(f"/projects/{project.key}/").content.decode()
-    shown = any(status in column.statuses for column in lifecycle.COLUMNS)
-    assert (f'id="task-{task.pk}"' in board) == shown
-    if not shown:
-        assert "1 cancelled" in board
-        assert "Find me" in member.get(f"/projects/{project.key}/?show=cancelled").content.decode()
-
-
-def test_done_is_windowed(member, project):
-    for number in range(23):
-        factories.make_task(project, status="done", title=f"Done {number}")
-    board = member.get(f"/projects/{project.key}/").content.decode()
-    assert board.count('class="card ') == 20
-    assert "3 more" in board
-    assert member.get(f"/projects/{project.key}/?show=done").content.decode().count('class="card ') == 23
-
-
-def test_the_board_asks_no_more_for_fifty_tasks_than_for_one(member, project, django_assert_max_num_queries):
-    for number in range(50):
-        task = factories.make_task(
-            project, status=["planning", "in_progress", "review", "done", "todo"][number % 5]
-        )
-        session = factories.make_session(factories.make_attempt(task), phase="checks", state="completed")
-        factories.make_check_result(session)
-        factories.make_finding(session)
-    with django_assert_max_num_queries(17):
-        member.get(f"/projects/{project.key}/")
-
-
-def test_a_column_can_be_fetched_alone(member, project):
-    factories.make_task(project, status="fix", title="In the fix")
-    page = member.get(f"/projects/{project.key}/columns/build/").content.decode()
-    assert page.strip().startswith('<section class="column" id="column-build"')
-    assert "In the fix" in page
-
-
-def test_a_viewer_s_page_hides_what_only_members_may(client, project, bob):
-    client.force_login(bob)
-    assert b'<body class="role-viewer">' in client.get(f"/projects/{project.key}/").content
-
-
-# --- cards -------------------------------------------------------------------------------------------------------
-
-
-def card(task):
-    return render_to_string("tasks/_card.html", {"task": Task.objects.get(pk=task.pk)})
-
-
-def test_a_card_needs_no_request_and_carries_no_form(task):
-    html = card(task)
-    assert f'id="task-{task.pk}"' in html
-    assert "data-rev=" in html
-    assert "<form" not in html
-    assert "csrf" not in html
-    assert "to do" in html
-    assert f'formaction="/tasks/{task.pk}/execute/"' in html
-
-
-@pytest.mark.parametrize(
-    ("status", "session", "words"),
-    [
-        ("planning", {"state": "queued"}, "Waits for a worker"),
-        ("planning", {"state": "running", "doing": "read tasks/models.py"}, "read tasks/models.py"),
-        ("planning", {"state": "running", "retry_notice": "rate limited"}, "Waits for the provider"),
-        ("planning_review", {"state": "completed"}, "Plan waits for approval"),
-        ("in_progress", {"state": "starting", "phase": "implementation"}, "The agent starts"),
-        (
-            "in_progress",
-            {"state": "failed", "phase": "implementation", "reason": "stalled"},
-            "Nothing happened for too long",
-        ),
-        ("in_progress", {"state": "failed", "phase": "implementation", "reason": "stalled"}, "then retry"),
-        ("ai_review", {"state": "running", "phase": "review"}, "Reviews the change"),
-        ("fix", {"state": "running", "phase": "fix"}, "Fixes"),
-        ("review", {"state": "completed", "phase": "review"}, "Waits for review"),
-        ("done", {"state": "completed", "phase": "review"}, "done"),
-    ],
-)
-def test_a_card_says_what_the_task_does_or_waits_for(project, status, session, words):
-    task = factories.make_task(project, status=status)
-    factories.make_session(factories.make_attempt(task), **session)
-    assert words in card(task)
-    assert "data-since" in card(task)
-
-
-def test_a_card_says_what_the_agent_asks(project):
-    task = factories.make_task(project, status="in_progress")
-    session = factories.make_session(factories.make_attempt(task), phase="implementation", state="waiting")
-    factories.make_request(session)
-    assert "Asks leave" in card(task)
-    assert "pip install httpx" in card(task)
-    assert "card--calls" in card(task)
-
-
-def test_a_card_says_stopping_at_once(member, project):
-    task = factories.make_task(project, status="in_progress")
-    factories.make_session(factories.make_attempt(task, lease="claimed"), phase="implementation")
-    member.post(f"/tasks/{task.pk}/cancel/")
-    assert "Stopping…" in card(task)
-    assert "Stopping…" in member.get(f"/tasks/{task.pk}/").content.decode()
-
-
-def test_a_card_counts_checks_findings_and_money(project):
-    task = factories.make_task(project, status="review")
-    session = factories.make_session(
-        factories.make_attempt(task), phase="checks", state="completed", cost="0.14"
-    )
-    factories.make_check_result(session)
-    factories.make_check_result(session, "ruff", state="failed", exit_code=1)
-    factories.make_finding(session)
-    html = card(task)
-    for chip in ("1 of 2 checks red", "1 finding", "$0.14"):
-        assert chip in html
 
 
 # --- hostile texts -----------------------------------------------------------------------------------------------
