@@ -23,10 +23,10 @@ Tick = Callable[[], object]
 # outside; the kernel takes the change from each user ten times a second at most, hence the patience.
 GIVE_WAY = """
 n=0
-while [ -w /proc/self/autogroup ] && [ $n -lt 20 ] && ! echo 5 2>/dev/null >/proc/self/autogroup; do
+while [ -w /proc/self/autogroup ] && [ $n -lt 20 ] && ! echo 7 2>/dev/null >/proc/self/autogroup; do
     n=$((n + 1)); sleep 0.1
 done
-exec nice -n 5 "$@"
+exec nice -n 7 "$@"
 """
 
 

@@ -498,6 +498,6 @@ def test_what_gives_way_runs_at_a_low_priority_with_all_that_it_starts(sandbox: 
     )
     assert told.exit_code == 3, told.output
     *group, nice = told.stdout.decode().split("\n")[:-1]
-    assert nice == "5"
+    assert nice == "7"
     if Path("/proc/self/autogroup").exists():
-        assert group[0].endswith(" nice 5")
+        assert group[0].endswith(" nice 7")
