@@ -86,6 +86,22 @@ class Request(models.Model):
         """Whether a sub-agent asks."""
         return self.body.get("session_id", "") not in ("", self.session.opencode_session_id)
 
+    @property
+    def is_leave_unused(self) -> bool:
+        """Whether it was allowed once when nobody waited for it any more, and OpenCode could be told in words only."""
+        once = (self.answer or {}).get("reply") == "once"
+        return once and self.state == self.State.ANSWERED and self.delivery == self.Delivery.PROMPT
+
+    def allows(self, body: dict[str, Any]) -> bool:
+        """Whether a permission that is asked for is the very same as this one."""
+        patterns = [list(each.get("patterns") or ()) for each in (self.body, body)]
+        return patterns[0] == patterns[1] and self.body.get("permission") == body.get("permission")
+
+    def comes_again(self, opencode_id: str) -> None:
+        """The agent asks for the same once more, under another id: the answer is still to be handed over. Called inside a transaction."""
+        self.opencode_id, self.delivered_at, self.delivery = opencode_id, None, ""
+        self.save(update_fields=["opencode_id", "delivered_at", "delivery"])
+
     def give_answer(self, answer: dict[str, Any], *, by: Any) -> None:
         """The first answer wins; a later one raises `Conflict`, which says who was first. The last one that a parked session waits for
         lets a worker go on with it. `by` is None where nobody answered in time."""

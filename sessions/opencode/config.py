@@ -209,7 +209,7 @@ def questions(actions: Mapping[str, str]) -> Rules:
 def merged(rules: Rules, more: Rules) -> Rules:
     """Rules with `more` after them, where they win: `{"bash": "ask"}`, or by pattern `{"bash": {"*": "ask", "ls *": "allow"}}`.
 
-    Some classes know no patterns: what was allowed for one address only is asked for again there.
+    Some classes know no patterns: OpenCode asks again for what was allowed for one address only, and the desk answers.
     """
     result = dict(rules)
     for name, rule in more.items():

@@ -83,6 +83,8 @@ class Desk:
         """A row for each request that is new; the session waits while one is there."""
         known = {request.opencode_id: request for request in self.session.requests.all()}
         fresh = {key: body for key, body in asked.items() if key[1] not in known}
+        for key in [key for key, body in fresh.items() if self._stands_allowed(body, key[1], known)]:
+            del fresh[key]
         self.asked = {opencode_id for _, opencode_id in asked}
         waits = asked or any(request.state == Request.State.OPEN for request in known.values())
         state = State.WAITING if waits else State.RUNNING
@@ -100,6 +102,18 @@ class Desk:
                 self.session.advance(state)
         if fresh:
             self.heard = time.monotonic()
+
+    def _stands_allowed(self, body: dict[str, Any], opencode_id: str, known: dict[str, Request]) -> bool:
+        """Whether this was allowed once while no OpenCode was there to hear it: the answer stands, and is handed over now. Mostly a
+        rule lets it pass (`permissions.granted`), but not every class knows rules by pattern."""
+        leave = next((each for each in known.values() if each.is_leave_unused and each.allows(body)), None)
+        if leave is None:
+            return False
+        del known[leave.opencode_id]
+        known[opencode_id] = leave
+        with self.claim.write():
+            leave.comes_again(opencode_id)
+        return True
 
     def _withdraw(self, now: float) -> None:
         """Close what OpenCode does not wait for any more: the answer to another request took it along, or its call was given up. An

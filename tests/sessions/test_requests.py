@@ -284,6 +284,28 @@ def test_what_was_allowed_lastingly_holds_for_the_attempt(
     assert permissions.granted(other) == {}
 
 
+def test_what_was_allowed_once_unheard_is_not_asked_again_and_holds_once(
+    claim: ledger.Claim, session: Session, asked: Request, alice: User
+) -> None:
+    claim.rest()
+    asked.give_answer(YES, by=alice)
+    asked.delivered(Request.Delivery.PROMPT)
+    again = ledger.claim()
+    assert again is not None
+    desk = Desk(again, session, client=None)  # type: ignore[arg-type]
+    desk.look(wanted("per_8", permission="bash", patterns=("rm *",)))
+    desk.look(wanted("per_9", permission="bash", patterns=tuple(LEAVE["patterns"])))
+    asked.refresh_from_db()
+    assert (asked.opencode_id, asked.state, asked.delivered_at) == ("per_9", "answered", None)
+    asked.delivered(Request.Delivery.REPLY)
+    desk.look(wanted("per_10", permission="bash", patterns=tuple(LEAVE["patterns"])))
+    assert list(session.requests.values_list("opencode_id", "state")) == [
+        ("per_9", "answered"),
+        ("per_8", "open"),
+        ("per_10", "open"),
+    ]
+
+
 # --- what people see -----------------------------------------------------------------------------------------------------
 
 
