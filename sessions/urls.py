@@ -2,11 +2,13 @@
 
 from django.urls import path
 
-from sessions import attempts, changes, landing_pages, live, reviews, views
+from sessions import attempts, changes, guidance_pages, landing_pages, live, reviews, views
 
 app_name = "sessions"
 
 urlpatterns = [
+    path("projects/<str:key>/agents-file/", guidance_pages.agents_file, name="agents-file"),
+    path("projects/<str:key>/agents-file/write/", guidance_pages.write_agents_file, name="write-agents-file"),
     path("tasks/<int:pk>/later/<int:after>/", views.later, name="later"),
     path("tasks/<int:pk>/requests/", views.requests, name="requests"),
     path("tasks/<int:pk>/changes/", changes.changes, name="changes"),

@@ -5,6 +5,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 import sessions.api
+import sessions.guidance_api
 import sessions.landing_api
 import sessions.review_api
 import sessions.urls
@@ -16,6 +17,7 @@ from studio.api import api, mount, unknown
 
 api.add_router("/projects", tasks.api.projects)
 api.add_router("/tasks", tasks.api.tasks)
+api.add_router("/projects", sessions.guidance_api.projects)
 api.add_router("/tasks", sessions.api.tasks)
 api.add_router("/tasks", sessions.review_api.tasks)
 api.add_router("/findings", sessions.review_api.findings)
