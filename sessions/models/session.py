@@ -118,11 +118,11 @@ class Session(models.Model):
 
     @property
     def seconds(self) -> float | None:
-        """How long it has run or ran, None before it started."""
+        """How long it has run or ran, None before it started; never below 0, whatever the clock was set to meanwhile."""
         if self.started_at is None:
             return None
         length: timedelta = (self.ended_at or timezone.now()) - self.started_at
-        return length.total_seconds()
+        return max(0.0, length.total_seconds())
 
     @property
     def goes_on(self) -> bool:

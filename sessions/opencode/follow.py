@@ -280,13 +280,13 @@ class Follower:
         if self.status.is_waiting:
             self._tell(silence=None)
             return None
-        if retry and self._retried_enough(retry, now):
-            words = f"{retry.message} (asked {retry.attempt} times)"
-            return replace(failed(explain_retry(retry.message), words), again_at=retry.next_at)
         most = limits.tool_seconds if self.transcript.has_running_tool() else limits.progress_seconds
         silent = now - self.transcript.progress_at
+        if retry and (silent > most or self._retried_enough(retry, now)):
+            words = f"{retry.message} (asked {retry.attempt} times)"
+            return replace(failed(explain_retry(retry.message), words), again_at=retry.next_at)
         if silent > most:
-            return self._stalled(retry, most)
+            return failed(Reason.STALLED, f"Nothing new for {most:g} s.")
         rest = limits.total_seconds - (now - self.started_at)
         self._tell(silence=limits.silence(silent, most, rest, self.status.silence))
         return None
@@ -297,12 +297,6 @@ class Follower:
         wait = (retry.next_at - datetime.now(UTC)).total_seconds() if retry.next_at else 0
         too_long = now - (self.retrying_since or now) > limits.retry_seconds or wait > limits.retry_seconds
         return retry.attempt > limits.retries or too_long or self.gives_up()
-
-    def _stalled(self, retry: Retry | None, quiet: float) -> Outcome:
-        detail = f"Nothing new for {quiet:g} s."
-        return failed(
-            Reason.STALLED, f"{detail} The provider's last words: {retry.message}" if retry else detail
-        )
 
     # --- the end --------------------------------------------------------------------------------------------------
 

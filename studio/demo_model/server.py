@@ -117,24 +117,28 @@ class Handler(BaseHTTPRequestHandler):
     def _stream(self, reply: Reply) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")  # so that an end too early can be told from the end
         self.send_header("Connection", "close")
         self.end_headers()
         self.close_connection = True
         if reply.malformed:
-            self.wfile.write(b"data: {this is no JSON\n\n")
-            return
+            self._send_piece(b"data: {this is no JSON\n\n")
+            return self._send_piece(b"")
         delay = reply.chunk_delay if reply.chunk_delay is not None else 0.02 * self.server.pace
         for chunk in chunks(reply):
-            self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
-            self.wfile.flush()
+            self._send_piece(b"data: " + json.dumps(chunk).encode() + b"\n\n")
             self._pause(delay)
         if reply.hang_mid:
             return self._hang()
         if reply.drop_mid:
             return self._drop()
-        if reply.no_done:
-            return None
-        self.wfile.write(b"data: [DONE]\n\n")
+        if not reply.no_done:
+            self._send_piece(b"data: [DONE]\n\n")
+        return self._send_piece(b"")
+
+    def _send_piece(self, piece: bytes) -> None:
+        """One chunk of the answer; an empty one ends it."""
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
 
     def _send_error(self, reply: Reply) -> None:
         code = reply.error_code or f"demo_{reply.error}"

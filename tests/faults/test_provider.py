@@ -32,17 +32,17 @@ class Model(DemoModel):
 
     def __init__(self) -> None:
         super().__init__(0, pace=0)
-        self.is_down = False
+        self.is_down = self.is_full = False
         self.asked: list[float] = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def reply_to(self, body: dict[str, Any], headers: dict[str, str]) -> Reply:
         self.asked.append(time.time())
-        return (
-            Reply(error=503, error_message="Out of service")
-            if self.is_down
-            else super().reply_to(body, headers)
-        )
+        if self.is_down:
+            return Reply(error=503, error_message="Out of service")
+        if self.is_full:
+            return Reply(error=400, error_code=OVERFLOW["code"], error_message=OVERFLOW["message"])
+        return super().reply_to(body, headers)
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +70,9 @@ def studio(tmp_path_factory: pytest.TempPathFactory, model: Model) -> Iterator[S
 @pytest.fixture(autouse=True)
 def healthy(studio: Studio, model: Model) -> Iterator[None]:
     """Each test begins with a provider that answers, and without what the last one met."""
-    model.is_down = False
+    model.is_down = model.is_full = False
     yield
-    model.is_down = False
+    model.is_down = model.is_full = False
     code = "from sessions.models import Breaker; Breaker.objects.all().delete()"
     studio.manage("shell", "--no-imports", "-c", code)
 
@@ -132,6 +132,7 @@ def test_a_fault_of_the_provider_that_lasts_has_its_name(
 ) -> None:
     fault, reason, most = ENDS[name]
     asked = len(model.asked)
+    model.is_full = fault is OVERFLOW  # also for the summary with which OpenCode would make room
     task, session = begin(studio, fresh_repository, f"ENDS{list(ENDS).index(name)}", fault)
     ended = studio.wait_ended(session, within=WITHIN_SECONDS)
     assert (ended["state"], ended["reason"]) == ("interrupted" if reason in GOES_ON else "failed", reason)

@@ -141,6 +141,19 @@ def test_a_model_that_hangs_ends_as_stalled_and_is_let_go(agent: Agent, step: di
     assert not any(part.state in {"pending", "running"} for part in run.recorded)
 
 
+def test_a_provider_that_fails_while_nothing_comes_is_the_reason_and_not_the_silence(agent: Agent) -> None:
+    run = agent.run(
+        "Try.", limits=Limits(progress_seconds=3, poll_seconds=1), implementation=[{"error": 500}]
+    )
+    assert run.outcome.reason == Reason.PROVIDER_ERROR
+
+
+def test_an_answer_that_is_torn_off_is_asked_for_again(agent: Agent) -> None:
+    torn = {"drop_mid": True, "times": 1, "text": "Well, I "}
+    run = agent.run("Try.", implementation=[torn, {"text": "The next step."}])
+    assert run.outcome.text.strip() == "Well, I"
+
+
 def test_a_quiet_tool_is_not_a_stalled_model_and_a_deadline_ends_it(agent: Agent) -> None:
     slow = {"tool": "bash", "args": {"command": "sleep 30", "description": "Takes its time"}}
     run = agent.run(
