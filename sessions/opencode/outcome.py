@@ -129,6 +129,8 @@ def explain_retry(message: str) -> Reason:
 
 
 def explain_unknown(message: str) -> Reason:
+    if re.search(r"rejected permission", message, re.IGNORECASE):  # a refused doom_loop ends the run
+        return Reason.REJECTED
     if re.search(r"model not found", message, re.IGNORECASE):
         return Reason.MODEL_MISSING
     if re.search(r"agent not found", message, re.IGNORECASE):

@@ -190,6 +190,13 @@ def test_message_ids_ascend() -> None:
         ),
         ({"name": "ContextOverflowError", "data": {"message": "too long"}}, Reason.CONTEXT_OVERFLOW),
         ({"name": "MessageOutputLengthError", "data": {}}, Reason.OUTPUT_LIMIT),
+        (
+            {
+                "name": "UnknownError",
+                "data": {"message": "The user rejected permission to use this tool call."},
+            },
+            Reason.REJECTED,
+        ),
         ({"name": "SomethingNew"}, Reason.UNKNOWN),
     ],
     ids=lambda value: value.value if isinstance(value, Reason) else "",
