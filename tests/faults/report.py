@@ -66,7 +66,9 @@ class Report:
             return
         if not self.rows or (session.testsfailed and not self.results):  # it could not be collected
             return
-        table = merged(known(), self.rows, self.results, self.seconds, self.reasons)
+        asked_by_name = any("::" in each or each.endswith(".py") for each in session.config.args)
+        kept = known() if asked_by_name else {}  # the others were not collected, and still are tests
+        table = kept | merged(known(), self.rows, self.results, self.seconds, self.reasons)
         try:
             RESULTS.write_text(json.dumps(table, indent=0, sort_keys=True) + "\n")
             PAGE.write_text(page(table))
