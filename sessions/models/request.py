@@ -17,6 +17,15 @@ class RequestQuerySet(models.QuerySet["Request"]):
         mine = self.filter(session__attempt__task__project__memberships__user_id=user.pk)
         return mine if user.is_authenticated else self.none()
 
+    def refused_and_ended(self) -> "RequestQuerySet":
+        """The refusals that OpenCode heard and ended its run over, whatever was said with them. Of all classes only `doom_loop` does."""
+        heard = self.filter(state=Request.State.ANSWERED, delivery=Request.Delivery.REPLY)
+        return heard.filter(answer__reply="reject", body__permission="doom_loop")
+
+    def have_to_be_told(self) -> bool:
+        """Hand these answers over once more, with the next prompt; whether there were any. Called inside a transaction."""
+        return bool(self.update(delivered_at=None, delivery=""))
+
 
 class Request(models.Model):
     """`body` is what OpenCode sent: the permission with its patterns, its metadata and the `call` that needs it (a tool and its input), or

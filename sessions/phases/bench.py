@@ -30,7 +30,7 @@ from sessions.opencode.stream import EventStream
 from sessions.phases import permissions
 from sessions.phases.answers import Answers
 from sessions.phases.desk import Desk
-from sessions.phases.prompts import unheard
+from sessions.phases.prompts import resume, unheard
 from sessions.reasons import Failed, Reason
 from sessions.recorder import Recorder
 from sessions.workspaces.git import Workspace
@@ -160,6 +160,8 @@ class Bench:
         answers = Answers(setup_for(self.provider, session.task.project, session.phase), self.attempt.pk)
         try:
             outcome = self._converse(session, agent, text, answers)
+            while outcome.reason == Reason.REJECTED and self._is_told_in_words(session):
+                outcome = self._converse(session, agent, resume(session), answers)
         except ServerGone as gone:
             outcome = failed(Reason.SERVER_DIED, str(gone))
         except OpenCodeError as error:
@@ -170,6 +172,11 @@ class Bench:
         if not outcome.is_completed:
             raise answers.failure(outcome)
         return outcome.text
+
+    def _is_told_in_words(self, session: Session) -> bool:
+        """Whether OpenCode ended the run over a refusal: the agent is to hear it in the next prompt, and goes on."""
+        with self.claim.record():
+            return session.requests.refused_and_ended().have_to_be_told()
 
     def _converse(self, session: Session, agent: str, text: str, answers: Answers) -> Outcome:
         client = self._server_for(session).client(timeout=CALL_SECONDS)

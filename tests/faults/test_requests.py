@@ -175,7 +175,7 @@ def answered(studio: Studio, wish: Callable[..., int], kind: str) -> None:
 
 def answered_twice(studio: Studio, wish: Callable[..., int], kind: str) -> None:
     """Two at once: one wins, and the other hears who it was, as does who comes later, on the page too."""
-    task = wish(kind)
+    task = wish(kind, again=False)
     request = asked(studio, task)
     address = f"/requests/{request['id']}/answer"
     with ThreadPoolExecutor(2) as pool:
@@ -224,11 +224,14 @@ def parked(studio: Studio, wish: Callable[..., int], kind: str) -> None:
 
 
 def refused(studio: Studio, wish: Callable[..., int], kind: str) -> None:
-    """The agent hears it, and goes on."""
-    task = wish(kind)
+    """The agent hears it, and goes on; in a prompt of its own where OpenCode ended the run over it."""
+    task = wish(kind, again=False)
     request = asked(studio, task)
     answer(studio, request, no(request))
     finishes(studio, task)
+    prompts = [entry["text"] for entry in studio.activity(request["session"]) if entry["kind"] == "prompt"]
+    assert len(prompts) == (2 if kind == "doom_loop" else 1)
+    assert kind != "doom_loop" or "Not now." in prompts[1]
 
 
 def cancelled(studio: Studio, wish: Callable[..., int], kind: str) -> None:
