@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from django.utils import timezone
@@ -13,6 +13,8 @@ from sessions.models.breaker import State
 from sessions.models.session import Phase
 from sessions.opencode import provider
 from sessions.opencode.provider import Provider, ProviderProblem
+from studio import disk
+from tasks.standing import Words
 
 LOOKED_AT = 20  # attempts in one claim, while every provider is asked
 
@@ -28,7 +30,7 @@ def admitted(runner: str) -> Iterator[tuple[Attempt, list[Breaker]]]:
     waiting = Attempt.objects.claimable(runner)
     down = {breaker.name: breaker for breaker in Breaker.objects.down()}
     if not down:
-        yield from ((attempt, []) for attempt in waiting[:LOOKED_AT])
+        yield from ((attempt, []) for attempt in waiting.select_related("task")[:LOOKED_AT])
         return
     setup = _setup()
     for attempt in waiting.select_related("task__project"):
@@ -37,19 +39,53 @@ def admitted(runner: str) -> Iterator[tuple[Attempt, list[Breaker]]]:
             yield attempt, met
 
 
-def waits_for(attempt: Attempt) -> tuple[str, datetime | None]:
-    """Why a claimable attempt has to wait for its provider, and until when (None: for a person); empty where it does not."""
-    if attempt.lease != Lease.CLAIMABLE:
-        return "", None
-    down = {breaker.name: breaker for breaker in Breaker.objects.down()}
-    met: Iterable[str] = _names(_setup(), attempt) if down else ()
-    breaker = next((down[name] for name in met if name in down), None)
-    if breaker is not None:
-        return breaker.sentence, breaker.try_at
-    if attempt.not_before and attempt.not_before > timezone.now():
-        last = attempt.sessions.exclude(reason="").order_by("-pk").first()
-        return last.get_reason_display() if last else "", attempt.not_before
-    return "", None
+class Obstacles:
+    """What keeps claimable attempts from being claimed: each part is read once, when it is asked for."""
+
+    @cached_property
+    def full(self) -> list[int]:
+        """The projects that have as many at work as they allow."""
+        return Attempt.objects.full()
+
+    @cached_property
+    def down(self) -> dict[str, Breaker]:
+        """The breakers that are not closed."""
+        return {breaker.name: breaker for breaker in Breaker.objects.down()}
+
+    @cached_property
+    def setup(self) -> Provider | None:
+        """The providers."""
+        return _setup()
+
+    def of(self, attempt: Attempt) -> Words:
+        """What the attempt waits for; for a worker, where there is no obstacle."""
+        project = attempt.task.project
+        if lack := disk.shortage(project.path):
+            return Words("Waits for disk space", lack.sentence)
+        if project.most_sessions is not None and project.pk in self.full:
+            return full_words(project.most_sessions)
+        return self._of_provider(attempt) or Words("Waits for a worker")
+
+    def _of_provider(self, attempt: Attempt) -> Words | None:
+        met: Iterable[str] = _names(self.setup, attempt) if self.down else ()
+        breaker = next((self.down[name] for name in met if name in self.down), None)
+        if breaker is not None:
+            return Words("Waits for the provider", breaker.sentence, hue="build", again_at=breaker.try_at)
+        if attempt.not_before and attempt.not_before > timezone.now():
+            last = attempt.sessions.exclude(reason="").order_by("-pk").first()
+            why = last.get_reason_display() if last else ""
+            return Words("Waits for the provider", why, hue="build", again_at=attempt.not_before)
+        return None
+
+
+def full_words(most: int) -> Words:
+    """What is said of a project that has `most` at work."""
+    return Words("Waits for its project", f"at work on {most} of its tasks, which is its limit")
+
+
+def waits_for(attempt: Attempt) -> Words:
+    """What a queued attempt waits for."""
+    return Obstacles().of(attempt) if attempt.lease == Lease.CLAIMABLE else Words("Waits for a worker")
 
 
 def _setup() -> Provider | None:

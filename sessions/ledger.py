@@ -25,7 +25,7 @@ from sessions.models.attempt import Lease
 from sessions.models.session import State
 from sessions.reasons import Reason
 from studio import crash, database, disk, drain, processes, queue
-from tasks.models import Task
+from tasks.models import Project, Task
 
 log = logging.getLogger(__name__)
 
@@ -229,6 +229,7 @@ class Claim:
         self.held.update(
             lease=lease, owner="", pid=0, pid_started=0, cancel_requested_at=None, stop_verb="", **fields
         )
+        make_room(self.attempt)
 
 
 def claim(runner: str = "") -> Claim | None:
@@ -247,11 +248,16 @@ def claim(runner: str = "") -> Claim | None:
 
 
 def _win(attempt: Attempt, runner: str, owner: str, breakers: list[Breaker]) -> bool:
-    """Whether this owner has it now, and tries the providers of these breakers with it: both or neither."""
-    if not breakers:
+    """Whether this owner has it now, within its project's limit, and tries the providers of these breakers with it: all or nothing."""
+    project = attempt.task.project_id
+    limited = Project.objects.filter(pk=project).exclude(most_sessions=None)
+    if not breakers and not limited.exists():
         return _swap(attempt, runner, owner)
     with transaction.atomic():
-        won = _swap(attempt, runner, owner) and all(breaker.begin_try(attempt.pk) for breaker in breakers)
+        # Whoever else claims in this project waits here, and counts this one.
+        list(limited.select_for_update(no_key=True))
+        won = project not in Attempt.objects.full() and _swap(attempt, runner, owner)
+        won = won and all(breaker.begin_try(attempt.pk) for breaker in breakers)
         transaction.set_rollback(not won)
     return won
 
@@ -290,6 +296,7 @@ def take_back(attempt: Attempt, *, gone: bool, detail: str = "", reason: Reason 
         fields = {"lease": lease, "fence": F("fence") + 1, "owner": "", "pid": 0, "pid_started": 0}
         if not held.update(**fields, cancel_requested_at=None, stop_verb=""):
             return False
+        make_room(attempt)
         live = attempt.live_session
         if verb and gone:
             if live is not None:
@@ -306,6 +313,12 @@ def take_back(attempt: Attempt, *, gone: bool, detail: str = "", reason: Reason 
             queue.ring()
     log.warning("took %s back from a dead owner: %s", attempt.key, detail)
     return True
+
+
+def make_room(attempt: Attempt) -> None:
+    """One less is at work: another of its project may begin, where that has a limit. In the transaction that ends the claim."""
+    if Project.objects.filter(tasks=attempt.task_id).exclude(most_sessions=None).exists():
+        queue.ring()
 
 
 def interrupt(attempt: Attempt, live: Session, reason: Reason, detail: str = "") -> None:

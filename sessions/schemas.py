@@ -11,6 +11,7 @@ from sessions.models import Activity, Attempt, Request, Session
 from sessions.models.session import Phase, State
 from sessions.workspaces.diff import Diff
 from studio.api import Input, Text, Timestamp
+from tasks.standing import Words
 
 Label = Annotated[Text, StringConstraints(max_length=10_000)]
 
@@ -150,7 +151,7 @@ class ActivityOut(Schema):
 
 
 class ProgressOut(Schema):
-    """`level` is `working`, `quiet`, `stalled` or `paused` (it waits for its provider); `stops_at` is when Studio stops it if nothing comes, `again_at` when it
+    """`level` is `working`, `quiet`, `stalled` or `paused` (it waits for more than a worker: `reason`); `stops_at` is when Studio stops it if nothing comes, `again_at` when it
     tries the provider again."""
 
     level: Literal["working", "quiet", "stalled", "paused"]
@@ -260,8 +261,10 @@ def show_diff(diff: Diff) -> dict[str, Any]:
 
 def show_progress(session: Session) -> dict[str, Any]:
     """How a live session gets on, as `ProgressOut`."""
-    why, again_at = waits_for(session.attempt) if session.state == "queued" else ("", None)
-    level = "paused" if why else session.silence or "working"
+    waits = waits_for(session.attempt) if session.state == "queued" else Words("")
+    level = "paused" if waits.about else session.silence or "working"
     since = session.silent_since if session.silence else session.active_at or session.created_at
-    times = {"since": since, "stops_at": session.stops_at, "again_at": again_at}
-    return {"level": level, "reason": why} | {name: at and at.isoformat() for name, at in times.items()}
+    times = {"since": since, "stops_at": session.stops_at, "again_at": waits.again_at}
+    return {"level": level, "reason": waits.about} | {
+        name: at and at.isoformat() for name, at in times.items()
+    }

@@ -29,6 +29,12 @@ def ring() -> None:
         async_task(RUN, cluster=settings.LONG_JOBS)
 
 
+def ring_for_all() -> None:
+    """Wake every worker of the long cluster: much may be done that could not be done before. Where `ring` is called."""
+    for _ in range(1 if settings.STUDIO_SYNC else settings.STUDIO_CONCURRENCY):
+        ring()
+
+
 def keep_schedules() -> None:
     """Have the short cluster look after the ledger once a minute, for when no watchdog does, and clean up and forget once a day, first now."""
     Schedule.objects.update_or_create(

@@ -10,6 +10,7 @@ from ninja import Router
 from ninja.responses import Status as Reply
 from pydantic import StringConstraints
 
+from studio import queue
 from studio.api import Cursor, Id, Limit, Missing, Page, Text, page, responses
 from studio.errors import Conflict, Forbidden, Invalid
 from studio.repeat import DOCUMENTED, repeatable
@@ -79,6 +80,8 @@ def change_project(request: HttpRequest, project_id: int, change: schemas.Projec
     with transaction.atomic():
         project.save(update_fields=list(fields))
         _note(project, "project.updated", request.user, fields=sorted(fields))
+        if "most_sessions" in fields:
+            queue.ring_for_all()
     return schemas.show_project(project)
 
 

@@ -8,6 +8,7 @@ from django import forms
 from django.contrib.auth import get_user_model
 from django.db import transaction
 
+from studio import queue
 from studio.errors import Invalid
 from studio.roles import Role
 from tasks import permissions as classes
@@ -286,6 +287,7 @@ class ProjectSettingsForm(_ProjectForm):
             "checks",
             "model",
             *MODELS,
+            "most_sessions",
             *POLICIES,
         ]
         labels: ClassVar = {
@@ -294,6 +296,7 @@ class ProjectSettingsForm(_ProjectForm):
             "implementation_model": "For the implementation",
             "review_model": "For the AI review",
             "fix_model": "For fixes",
+            "most_sessions": "At work at a time, at most",
             "planning": "Plan before building",
             "plan_approval": "A person approves the plan",
             "ai_review": "AI review of the change",
@@ -338,4 +341,6 @@ class ProjectSettingsForm(_ProjectForm):
             Event.objects.create(
                 name="project.updated", project=project, by=by, data={"fields": self.changed_data}
             )
+            if "most_sessions" in self.changed_data:
+                queue.ring_for_all()
         return project

@@ -59,6 +59,7 @@ def _distinct(checks: "list[CheckIn]") -> "list[CheckIn]":
 Title = Annotated[FilledText, StringConstraints(max_length=200), AfterValidator(_one_line)]
 Description = Annotated[Text, StringConstraints(max_length=DESCRIPTION_LIMIT)]
 Rounds = Annotated[int, Field(ge=0, le=20)]
+Most = Annotated[int, Field(ge=1, le=1000)]
 Line = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Name = Annotated[FilledText, StringConstraints(max_length=100)]
 ModelName = Annotated[Text, StringConstraints(max_length=200), AfterValidator(_model)]
@@ -125,6 +126,9 @@ class ProjectChange(PolicyIn):
         default_factory=bool, description="Let the repository's own OpenCode configuration take effect."
     )
     readable_paths: Annotated[list[ReadableFolder], Field(max_length=50)] = Field(default_factory=list)
+    most_sessions: Most | None = Field(
+        default=None, description="How many of its tasks are worked on at a time. null: no limit of its own."
+    )
 
 
 class ProjectIn(ProjectChange):
@@ -214,6 +218,7 @@ class ProjectOut(Schema):
     checks_required: bool
     approval_required: bool
     permissions: dict[str, str]
+    most_sessions: int | None
     demo: bool
     created_at: Timestamp
 
@@ -286,7 +291,7 @@ def show_project(project: Project) -> dict[str, Any]:
         "fix_model",
         "trusted",
     ]
-    plain += ["readable_paths", "demo", "merge_strategy"]
+    plain += ["readable_paths", "demo", "merge_strategy", "most_sessions"]
     shown = {name: getattr(project, name) for name in plain} | project.policy._asdict()
     return shown | {"created_at": project.created_at.isoformat()}
 

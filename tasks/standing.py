@@ -10,7 +10,6 @@ from django.db.models import Max, Prefetch, QuerySet, prefetch_related_objects
 from django.urls import reverse
 from django.utils.functional import cached_property
 
-from studio import disk
 from tasks.lifecycle import Status
 from tasks.models import Event, Finding, Task
 
@@ -72,12 +71,12 @@ class Step:
     note: str = ""
 
 
-def _for_a_worker(attempt: Any) -> tuple[str, datetime | None]:
-    return "", None
+def _for_a_worker(attempt: Any) -> Words:
+    return Words("Waits for a worker")
 
 
-# What a queued attempt waits for beside a worker: a sentence, and when Studio tries again. The app of the sessions hands in its own.
-waits_for: Callable[[Any], tuple[str, datetime | None]] = _for_a_worker
+# What a queued attempt waits for, but for since when. The app of the sessions hands in its own.
+waits_for: Callable[[Any], Words] = _for_a_worker
 
 
 def load(tasks: "list[Task]") -> None:
@@ -164,13 +163,7 @@ class Standing:
         return Words(WORKING[session.phase], session.doing, session.started_at, self.hue, running=True)
 
     def _queued_words(self, session: Any) -> Words:
-        since = self.attempt.claimable_at or session.created_at
-        if lack := disk.shortage(self.task.project.path):
-            return Words("Waits for disk space", lack.sentence, since)
-        why, again_at = waits_for(self.attempt)
-        if why:
-            return Words("Waits for the provider", why, since, "build", again_at=again_at)
-        return Words("Waits for a worker", "", since)
+        return waits_for(self.attempt)._replace(since=self.attempt.claimable_at or session.created_at)
 
     def _request_words(self, request: Any) -> Words:
         if request.kind == "question":

@@ -10,7 +10,7 @@ from sessions.models.session import LIVE, Phase, Session, State
 from sessions.reasons import HANDLING, Reason
 from studio import crash, disk, queue
 from tasks.lifecycle import Status
-from tasks.models import Task
+from tasks.models import Project, Task
 
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
@@ -25,6 +25,10 @@ class Lease(models.TextChoices):
     PARKED = "parked", "Waits for a person"
 
 
+# A worker has it. What a request or a clean-up holds has an owner named after that work, with a hyphen: see sessions/hold.py.
+AT_WORK = Q(lease=Lease.CLAIMED) & ~Q(owner__contains="-")
+
+
 class AttemptQuerySet(models.QuerySet["Attempt"]):
     def visible_to(self, user: Any) -> "AttemptQuerySet":
         """The attempts of the projects that the person may see."""
@@ -35,7 +39,8 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         )
 
     def claimable(self, runner: str) -> "AttemptQuerySet":
-        """What a worker of that runner could take now, by turns between projects; nothing where the disk has no room for it.
+        """What a worker of that runner could take now, by turns between projects; nothing where the disk has no room for it or the
+        project has as many at work as it allows.
 
         First come those of the highest priority; among these, those of the project with the fewest at work, then those of the project that was served longest ago;
         within a project the longest waiting comes first.
@@ -46,12 +51,27 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
             return waiting.none()
         paths = waiting.values_list("task__project__path", flat=True).distinct()
         full = [path for path in paths if disk.shortage(path)]
-        return waiting.exclude(task__project__path__in=full)._by_turns()
+        return (
+            waiting.exclude(task__project__path__in=full)
+            .exclude(task__project__in=Attempt.objects.full())
+            ._by_turns()
+        )
+
+    def at_work(self) -> "AttemptQuerySet":
+        """Those that a worker has."""
+        return self.filter(AT_WORK)
+
+    def full(self) -> list[int]:
+        """The projects that have as many attempts at work as they allow."""
+        limits = dict(Project.objects.exclude(most_sessions=None).values_list("pk", "most_sessions"))
+        working = self.at_work().filter(task__project__in=limits).order_by()
+        counts = working.values_list("task__project").annotate(Count("pk"))
+        return [pk for pk, count in counts if count >= limits[pk]]
 
     def _by_turns(self) -> "AttemptQuerySet":
         of_these = Attempt.objects.filter(task__project__in=self.values("task__project"))
         turns = of_these.values_list("task__project").annotate(
-            at_work=Count("pk", filter=Q(lease=Lease.CLAIMED)),
+            at_work=Count("pk", filter=AT_WORK),
             served=Max("claimed_at"),
             since=Min("claimable_at", filter=Q(lease=Lease.CLAIMABLE)),
         )

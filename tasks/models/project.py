@@ -3,7 +3,7 @@
 from typing import Any, ClassVar, NamedTuple
 
 from django.conf import settings
-from django.core.validators import MaxValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F
 
@@ -96,6 +96,12 @@ class Project(models.Model):
         default=dict,
         blank=True,
         help_text='What agents may do, where it is not the usual: {"bash": "allow" | "ask" | "deny", …}',
+    )
+    most_sessions = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text="How many of its tasks are worked on at a time; left empty: as many as there are workers.",
     )
     demo = models.BooleanField(default=False, editable=False)
     last_number = models.PositiveIntegerField(default=0, editable=False)
