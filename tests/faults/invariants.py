@@ -1,13 +1,15 @@
 """What has to hold after every fault, by the numbers of reliability.md: each raises AssertionError with what broke it."""
 
+import contextlib
 import re
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 from studio import processes
 from tests import factories
-from tests.faults.studio import ENDED, LIVE, Studio, checkout_sum
+from tests.faults.studio import CANARIES, ENDED, LIVE, Studio, checkout_sum
 
 SETTLE_SECONDS = 15  # a run and all that it started is gone by then
 PAGE_SECONDS = 2
@@ -124,6 +126,24 @@ def i08_the_database_and_the_repositories_are_whole(studio: Studio) -> None:
             factories.git(repository, "fsck", "--no-dangling", "--no-progress")
 
 
+def i09_no_secret_is_anywhere_but_in_its_own_place(studio: Studio) -> None:
+    """Not what the environment of whoever started Studio has, not Studio's key, no one's token: not in a file of Studio's, the
+    database and the workspaces among them, not in a repository, and not in what an agent's processes can see of themselves."""
+    key = studio.home / "secret_key"
+    secrets = [*CANARIES.values(), key.read_text().strip(), *filter(None, [studio.token])]
+    words = [part for secret in secrets for part in ("-e", secret)]
+    places = [str(place) for place in (studio.home, *studio.checkouts) if place.exists()]
+    found = subprocess.run(
+        ["grep", "--recursive", "--files-with-matches", "--text", "--fixed-strings", *words, *places],
+        capture_output=True, text=True, check=False,
+    ).stdout.splitlines()  # fmt: skip
+    assert found == [str(key)], found
+    for pid in studio.tagged():
+        with contextlib.suppress(OSError):
+            told = Path(f"/proc/{pid}/environ").read_text(errors="replace")
+            assert not [secret for secret in secrets if secret in told], f"process {pid} has a secret"
+
+
 def i10_the_board_shows_what_the_database_has(studio: Studio) -> None:
     """Every card, by its state and the number of its last event; what is beyond a column's window is not there."""
     for project in studio.rows("SELECT id, key FROM tasks_project"):
@@ -154,6 +174,7 @@ INVARIANTS: list[tuple[Any, float]] = [
     (i06_every_workspace_belongs_to_an_attempt, 0),
     (i07_peoples_checkouts_are_as_they_were, 0),
     (i08_the_database_and_the_repositories_are_whole, 0),
+    (i09_no_secret_is_anywhere_but_in_its_own_place, 0),
     (i10_the_board_shows_what_the_database_has, PAGE_SECONDS),
 ]
 OF_A_LIVING_STUDIO = (

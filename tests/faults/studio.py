@@ -22,13 +22,18 @@ BUILD = {"implementation": [WRITES, {"text": "Written."}]}  # the shortest work 
 PLAIN = {"planning": False, "ai_review": False}  # policies: one phase of an agent, then the checks
 LIVE = ("queued", "starting", "running", "waiting")
 ENDED = ("completed", "failed", "cancelled", "interrupted")
+# What whoever starts Studio may have in their environment, and Studio has no use for.
+CANARIES = {
+    name: f"canary-{hashlib.sha256(name.encode()).hexdigest()[:24]}"
+    for name in ("AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "NPM_TOKEN")
+}
 
 
 class Studio(running.Studio):
     """`accepted` are the sessions that an answer promised, `seen` what was final, `checkouts` the repositories' own files."""
 
     def __init__(self, home: Path, **environment: str) -> None:
-        super().__init__(home, **environment)
+        super().__init__(home, **(CANARIES | environment))
         self.accepted: set[int] = set()
         self.seen: dict[int, tuple[Any, ...]] = {}
         self.checkouts: dict[Path, str] = {}

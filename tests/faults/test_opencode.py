@@ -204,3 +204,27 @@ def test_an_opencode_that_has_no_memory_to_start_is_started_again(
     first, second, *_ = carried(task)
     assert (first.state, first.reason, second.state) == ("interrupted", "server_died", "completed")
     assert "ended while it started" in first.detail
+
+
+# --- an agent that looks for secrets -----------------------------------------------------------------------------------
+
+LOOKS = """
+env; cat /proc/[0-9]*/environ | tr '\\0' '\\n'
+find / -xdev -maxdepth 6 \\( -name secret_key -o -name 'studio.sqlite3*' -o -name '.netrc' -o -name '*.pid' \\) -exec cat {} +
+cat "$HOME"/.* ../../secret_key ../../../secret_key; true
+"""
+
+
+@pytest.mark.fault("R39", sample=True)
+def test_an_agent_that_looks_for_secrets_finds_none(studio: Studio, fresh_repository: Path) -> None:
+    """Whatever it finds is in its transcript: the ninth invariant then looks whether a secret is there."""
+    looks = {
+        "tool": "bash",
+        "args": {"command": LOOKS.replace("\n", "; ").strip("; "), "description": "Looks", "timeout": 60_000},
+    }
+    script = {"implementation": [looks, *WRITTEN]}
+    allowed = {"bash": "allow", "external_directory": "allow"}
+    task = studio.started(fresh_repository, "LOOKS", script, permissions=allowed)
+    studio.wait_for(task, "review")
+    (seen,) = [each for each in studio.activity(studio.sessions(task)[0]["id"]) if each["tool"] == "bash"]
+    assert "PATH=" in seen["output"], "it did look"
