@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from sessions.models import Attempt, Breaker
+from sessions.models import Attempt, Breaker, Pause
 from sessions.models.attempt import Lease
 from sessions.models.breaker import State
 from sessions.models.session import Phase
@@ -43,6 +43,11 @@ class Obstacles:
     """What keeps claimable attempts from being claimed: each part is read once, when it is asked for."""
 
     @cached_property
+    def pauses(self) -> dict[int | None, Pause]:
+        """By project, with None for that of everything."""
+        return {pause.project_id: pause for pause in Pause.objects.select_related("project", "by")}
+
+    @cached_property
     def full(self) -> list[int]:
         """The projects that have as many at work as they allow."""
         return Attempt.objects.full()
@@ -60,6 +65,8 @@ class Obstacles:
     def of(self, attempt: Attempt) -> Words:
         """What the attempt waits for; for a worker, where there is no obstacle."""
         project = attempt.task.project
+        if pause := self.pauses.get(None) or self.pauses.get(project.pk):
+            return Words("Paused", pause.title + (f": {pause.reason}" if pause.reason else ""))
         if lack := disk.shortage(project.path):
             return Words("Waits for disk space", lack.sentence)
         if project.most_sessions is not None and project.pk in self.full:

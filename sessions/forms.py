@@ -7,6 +7,7 @@ from django.http import QueryDict
 
 from sessions.landing import MESSAGE_LIMIT
 from sessions.models import Request
+from sessions.models.pause import Running
 from studio.errors import Invalid
 from tasks.models.project import MergeStrategy
 
@@ -28,6 +29,15 @@ class MergeForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 6, "class": "mono"}),
         help_text="A rebase keeps the messages of its commits.",
     )
+
+
+class PauseForm(forms.Form):
+    """Why work is paused, and what becomes of what runs."""
+
+    reason = forms.CharField(
+        label="Why", max_length=200, required=False, help_text="Everybody who can see it reads this."
+    )
+    running = forms.ChoiceField(label="What runs now", choices=Running.choices, initial=Running.FINISH)
 
 
 class AnswerForm(forms.Form):

@@ -8,7 +8,8 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from sessions.ledger import Claim, LeaseLost
+from sessions.halts import LeaseLost
+from sessions.ledger import Claim
 from sessions.models import Attempt
 from sessions.models.attempt import Lease
 from studio import queue

@@ -20,8 +20,10 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from sessions.admission import admitted
-from sessions.models import Attempt, Breaker, Session
+from sessions.halts import DiskFull, Drained, LeaseLost, Paused, PutOff, Stopped
+from sessions.models import Attempt, Breaker, Pause, Session
 from sessions.models.attempt import Lease
+from sessions.models.pause import Running
 from sessions.models.session import State
 from sessions.reasons import Reason
 from studio import crash, database, disk, drain, processes, queue
@@ -31,37 +33,6 @@ log = logging.getLogger(__name__)
 
 MOST_TRIES = 3
 POLL_SECONDS = 0.5
-
-
-class LeaseLost(Exception):
-    """Somebody else owns the attempt now: nothing may be written any more."""
-
-
-class Stopped(Exception):
-    """A person asked to stop."""
-
-
-class PutOff(Exception):
-    """The session's provider is down: it goes on when the provider may be asked again, and no worker waits for that.
-
-    `seconds` is how long at least, on the attempt's own account; 0 leaves it to the provider's breaker, and is no retry that counts.
-    """
-
-    def __init__(self, session: Session, reason: Reason, detail: str, seconds: float) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.session, self.reason, self.detail, self.seconds = session, reason, detail, seconds
-
-
-class Drained(Exception):
-    """Studio itself is stopping; the attempt goes back, to be claimed at the next start."""
-
-
-class Parked(Exception):
-    """A person's answer is waited for, without a worker."""
-
-
-class DiskFull(Exception):
-    """There is no room left: the attempt goes back, and is claimed when there is."""
 
 
 @dataclass
@@ -85,7 +56,7 @@ class Claim:
     def tick(self) -> None:
         """Beat and look for a reason to stop, each when due. Call it from every wait, five times a second.
 
-        Raises LeaseLost, Stopped, Drained or DiskFull. While the database cannot be used the agent goes on, for
+        Raises LeaseLost, Stopped, Drained, Paused or DiskFull. While the database cannot be used the agent goes on, for
         STUDIO_DATABASE_SECONDS.
         """
         now = time.monotonic()
@@ -131,6 +102,8 @@ class Claim:
             raise Stopped
         if drain.has_begun():
             raise Drained
+        if self._pauses().filter(running=Running.INTERRUPT).exists():
+            raise Paused
         if disk.is_full(self.attempt.task.project.path):
             raise DiskFull
 
@@ -160,9 +133,15 @@ class Claim:
         self.held.filter(tries__gt=1).update(tries=1)
 
     def next_session(self) -> Session | None:
-        """The session to work on now, if there is one; attempt, task and project are read afresh for it."""
+        """The session to work on now, if there is one; attempt, task and project are read afresh for it. Raises Paused."""
         self.attempt = Attempt.objects.select_related("task__project").get(pk=self.attempt.pk)
-        return self.attempt.sessions.filter(state=State.QUEUED).first()
+        following = self.attempt.sessions.filter(state=State.QUEUED).first()
+        if following is not None and self._pauses().exists():
+            raise Paused
+        return following
+
+    def _pauses(self) -> QuerySet[Pause]:
+        return Pause.objects.over(self.attempt.task.project_id)
 
     def release(self) -> bool:
         """Give the attempt back with nothing to run; False where a person has queued a session meanwhile."""
@@ -187,7 +166,7 @@ class Claim:
             self.attempt.task.stopped(verb)
 
     def hand_back(self, reason: Reason = Reason.STUDIO_STOPPED) -> None:
-        """Studio stops, or has no room: the session is interrupted, whoever claims next goes on with it; the try does not count."""
+        """Studio stops, is paused or has no room: the session is interrupted, whoever claims next goes on with it; the try does not count."""
         with self.write():
             live = self.attempt.live_session
             self._leave(tries=0)

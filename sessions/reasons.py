@@ -9,6 +9,7 @@ from django.db import models
 class Reason(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled by a person"
     STUDIO_STOPPED = "studio_stopped", "Studio was stopped"
+    PAUSED = "paused", "It was paused by a person"
     WORKER_DIED = "worker_died", "The process that ran it died"
     TRIES_USED_UP = "tries_used_up", "It was interrupted again and again"
     NOT_CONFIRMED = "not_confirmed", "Its processes could not be confirmed gone"
@@ -67,6 +68,7 @@ def _by(again: Again, advice: str, *, fresh: bool = False) -> Handling:
 HANDLING: dict[Reason, Handling] = {
     Reason.CANCELLED: _by(Again.PERSON, "Retry to go on where it stopped."),
     Reason.STUDIO_STOPPED: _by(Again.STUDIO, "It goes on by itself when Studio runs again."),
+    Reason.PAUSED: _by(Again.STUDIO, "It goes on by itself when the pause ends."),
     Reason.WORKER_DIED: _by(Again.STUDIO, "It goes on by itself, in the same workspace and conversation."),
     Reason.TRIES_USED_UP: _by(Again.PERSON, "See the log of the machine for what kills it, then retry."),
     Reason.NOT_CONFIRMED: _by(Again.PERSON, "End the processes that are left by hand, then retry."),

@@ -9,18 +9,8 @@ from functools import partial
 from django.utils import timezone
 
 from sessions import landing
-from sessions.ledger import (
-    Claim,
-    DiskFull,
-    Drained,
-    LeaseLost,
-    Parked,
-    PutOff,
-    Stopped,
-    end_session,
-    interrupt,
-    take_back,
-)
+from sessions.halts import DiskFull, Drained, LeaseLost, Parked, Paused, PutOff, Stopped
+from sessions.ledger import Claim, end_session, interrupt, take_back
 from sessions.models import Attempt, Session
 from sessions.models.breaker import pause_seconds
 from sessions.models.session import Phase, State
@@ -62,6 +52,9 @@ def carry(claim: Claim) -> None:
             if close(bench):
                 crash.point("drain-cleared")
                 claim.hand_back()
+        except Paused:
+            if close(bench):
+                claim.hand_back(Reason.PAUSED)
         except Parked:
             if close(bench):
                 crash.point("park-cleared")
@@ -105,7 +98,7 @@ def carry_on(bench: Bench) -> None:
 
 
 def work(bench: Bench, session: Session) -> None:
-    """Run one session; its failure is written with its reason. Raises Stopped, Drained, Parked, PutOff, DiskFull or LeaseLost."""
+    """Run one session; its failure is written with its reason. Raises Stopped, Drained, Paused, Parked, PutOff, DiskFull or LeaseLost."""
     try:
         with bench.claim.write():
             session.advance(State.STARTING)
@@ -119,7 +112,7 @@ def work(bench: Bench, session: Session) -> None:
             put_off(bench, session, failure)
         else:
             fail(bench, session, failure)
-    except (Stopped, Drained, Parked, PutOff, DiskFull, LeaseLost, *database.AWAY):
+    except (Stopped, Drained, Paused, Parked, PutOff, DiskFull, LeaseLost, *database.AWAY):
         raise
     except Refusal as refusal:
         fail(bench, session, Failed(Reason.DEFECT, refusal.message))

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from sessions import attempts, changes, guidance_pages, landing_pages, live, reviews, views
+from sessions import attempts, changes, guidance_pages, landing_pages, live, pause_pages, reviews, views
 
 app_name = "sessions"
 
@@ -35,6 +35,11 @@ urlpatterns = [
     path("tasks/<int:pk>/attempts/", attempts.attempts, name="attempts"),
     path("attempts/<int:pk>/remove-workspace/", attempts.remove_workspace, name="remove-workspace"),
     path("attempts/<int:pk>/restore-workspace/", attempts.restore_workspace, name="restore-workspace"),
+    path("projects/<str:key>/pause/", pause_pages.pause, name="pause"),
+    path("projects/<str:key>/resume/", pause_pages.resume, name="resume"),
+    path("queue/pause/", pause_pages.pause, name="pause-all"),
+    path("queue/resume/", pause_pages.resume, name="resume-all"),
+    path("pauses/", pause_pages.pauses, name="pauses"),
     path("providers/", views.providers, name="providers"),
     path("providers/<int:pk>/try-again/", views.try_again, name="try-again"),
     path("requests/<int:pk>/answer/", views.answer, name="answer"),

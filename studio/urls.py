@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 import sessions.api
 import sessions.guidance_api
 import sessions.landing_api
+import sessions.pause_api
 import sessions.review_api
 import sessions.urls
 import sessions.views
@@ -18,6 +19,8 @@ from studio.api import api, mount, unknown
 api.add_router("/projects", tasks.api.projects)
 api.add_router("/tasks", tasks.api.tasks)
 api.add_router("/projects", sessions.guidance_api.projects)
+api.add_router("/projects", sessions.pause_api.projects)
+api.add_router("/queue", sessions.pause_api.queue)
 api.add_router("/tasks", sessions.api.tasks)
 api.add_router("/tasks", sessions.review_api.tasks)
 api.add_router("/findings", sessions.review_api.findings)

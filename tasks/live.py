@@ -19,7 +19,7 @@ def route(event: Event) -> Iterable[tuple[str, str]]:
     project, task = f"project-{event.project_id}", f"task-{event.task_id}"
     if event.task_id is None:
         yield project, project
-        if event.name.startswith("provider."):
+        if event.name.startswith(("provider.", "project.paused", "project.resumed")):
             yield f"me-{event.project_id}", "me"
         return
     yield project, task

@@ -57,6 +57,14 @@ def _removed(data: Data) -> str:
     return f"removed the workspace of attempt {data.get('attempt')}{kept}"
 
 
+def _scope(data: Data) -> str:
+    return "all projects" if data.get("all") else "the project"
+
+
+def _because(data: Data) -> str:
+    return f": {data['reason']}" if data.get("reason") else ""
+
+
 SENTENCES: dict[str, Callable[[Data], str]] = {
     "task.created": lambda data: "filed the task",
     "task.updated": lambda data: f"changed {', '.join(map(_plain, data.get('fields', [])))}",
@@ -104,6 +112,8 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
         "restored it from a backup" + ("" if data.get("workspace") else ", without its workspace")
     ),
     "merge.refused": lambda data: f"could not merge: {data.get('message', '')}",
+    "project.paused": lambda data: f"paused {_scope(data)}{_because(data)}",
+    "project.resumed": lambda data: f"resumed {_scope(data)}",
     "project.created": lambda data: "added the project",
     "project.updated": lambda data: (
         f"changed {', '.join(map(_plain, data.get('fields', [])))} of the project"

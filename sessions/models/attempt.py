@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Case, Count, F, Max, Min, Q, Value, When
 from django.utils import timezone
 
+from sessions.models.pause import Pause
 from sessions.models.session import LIVE, Phase, Session, State
 from sessions.reasons import HANDLING, Reason
 from studio import crash, disk, queue
@@ -39,23 +40,21 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         )
 
     def claimable(self, runner: str) -> "AttemptQuerySet":
-        """What a worker of that runner could take now, by turns between projects; nothing where the disk has no room for it or the
-        project has as many at work as it allows.
+        """What a worker of that runner could take now, by turns between projects; nothing where the disk has no room for it, or the
+        project is paused or has as many at work as it allows.
 
         First come those of the highest priority; among these, those of the project with the fewest at work, then those of the project that was served longest ago;
         within a project the longest waiting comes first.
         """
         due = Q(not_before=None) | Q(not_before__lte=timezone.now())
         waiting = self.filter(due, lease=Lease.CLAIMABLE, runner__in=["", runner])
-        if disk.shortage():
+        paused = list(Pause.objects.values_list("project", flat=True))
+        if disk.shortage() or None in paused:
             return waiting.none()
         paths = waiting.values_list("task__project__path", flat=True).distinct()
-        full = [path for path in paths if disk.shortage(path)]
-        return (
-            waiting.exclude(task__project__path__in=full)
-            .exclude(task__project__in=Attempt.objects.full())
-            ._by_turns()
-        )
+        no_room = [path for path in paths if disk.shortage(path)]
+        shut = [*paused, *Attempt.objects.full()]
+        return waiting.exclude(task__project__path__in=no_room).exclude(task__project__in=shut)._by_turns()
 
     def at_work(self) -> "AttemptQuerySet":
         """Those that a worker has."""

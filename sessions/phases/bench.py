@@ -12,7 +12,8 @@ from django.conf import settings
 
 from sessions import places, removal
 from sessions.admission import setup_for
-from sessions.ledger import Claim, Parked
+from sessions.halts import Parked
+from sessions.ledger import Claim
 from sessions.models import Attempt, Request, Session
 from sessions.models.session import State
 from sessions.opencode import config, provider

@@ -6,7 +6,8 @@ from typing import Any
 
 from django.conf import settings
 
-from sessions.ledger import POLL_SECONDS, Claim, Parked
+from sessions.halts import Parked
+from sessions.ledger import POLL_SECONDS, Claim
 from sessions.models import Request, Session
 from sessions.models.session import Silence, State
 from sessions.opencode.client import Client, OpenCodeError

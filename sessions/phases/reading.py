@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sessions.ledger import Parked
+from sessions.halts import Parked
 from sessions.phases.bench import Bench, workspace_failures
 from sessions.reasons import Failed
 

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 
 from sessions import ledger, watch
-from sessions.ledger import Parked
+from sessions.halts import Parked
 from sessions.models import Request, Session
 from sessions.models.attempt import Lease
 from sessions.opencode.follow import Follower, Limits

@@ -1,0 +1,16 @@
+"""Pauses, for the banner of every page."""
+
+from typing import Any
+
+from django import template
+
+from sessions import pauses
+from sessions.models import Pause
+
+register = template.Library()
+
+
+@register.simple_tag
+def pauses_over(project: Any) -> list[Pause]:
+    """Those that hold the page's project, or, on a page of none, that of everything."""
+    return pauses.over(project or None)
