@@ -122,6 +122,7 @@ class Supervisor:
         self.folder = home / "run"
         self.drain = self.folder / "drain"
         self.say = say
+        self.serves = any(program.listener for program in programs)
         self.ready = False
 
     def run(self, is_ready: Callable[[], bool], announce: Callable[[], None]) -> None:
@@ -149,6 +150,7 @@ class Supervisor:
                     child.bound_log()
             if not self.ready and is_ready():
                 self.ready = True
+                self._start_due()
                 announce()
             elif not self.ready and time.monotonic() > give_up_at:
                 raise StartFailed(
@@ -156,8 +158,10 @@ class Supervisor:
                 )
 
     def _start_due(self) -> None:
+        """Who serves pages comes first: at a start the processes take the machine's time from each other."""
         for child in self.children:
-            if child.process is None and time.monotonic() >= child.start_at:
+            is_due = child.process is None and time.monotonic() >= child.start_at
+            if is_due and (self.ready or child.program.listener or not self.serves):
                 child.start()
 
     def _told_to_stop(self, seconds: float) -> bool:
