@@ -172,6 +172,9 @@ class Claim:
             self._leave(tries=0)
             if live is not None:
                 interrupt(self.attempt, live, reason)
+                # It was begun before those of its project that still wait: it comes before them again.
+                offered = Attempt.objects.filter(pk=self.attempt.pk, lease=Lease.CLAIMABLE)
+                offered.update(place=self.attempt.stands_at)
 
     def rest(self) -> None:
         """Nothing of it runs any more: leave it to the person whose answer it waits for, or to their stop."""
@@ -194,7 +197,7 @@ class Claim:
             now = timezone.now()
             later = now + timedelta(seconds=off.seconds) if off.seconds else None
             fields = {"tries": 0, "retries": F("retries") + bool(off.seconds)}
-            self._leave(lease=Lease.CLAIMABLE, claimable_at=now, not_before=later, **fields)
+            self._leave(lease=Lease.CLAIMABLE, claimable_at=now, place=None, not_before=later, **fields)
 
     def park(self, reason: Reason, detail: str) -> None:
         """Its processes could not be confirmed gone: nothing runs here again until a person has looked."""

@@ -53,4 +53,4 @@ def _project(request: PageRequest, key: str) -> Project | None:
 
 
 def _back(project: Project | None) -> HttpResponse:
-    return redirect("tasks:board", project.key) if project else redirect("tasks:home")
+    return redirect("tasks:board", project.key) if project else redirect("sessions:queue")

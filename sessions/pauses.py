@@ -3,19 +3,20 @@
 from typing import Any
 
 from sessions.models import Attempt, Pause
+from studio.errors import Forbidden
 
 
-def over(project: Any) -> list[Pause]:
-    """Those that hold the project (with None: that of everything), each with `at_work`, the number of its sessions that still run."""
+def over(project: Any, user: Any) -> list[Pause]:
+    """Those that hold the project (with None: that of everything), as `shown` to this person."""
     held = Pause.objects.over(project.pk) if project else Pause.objects.filter(project=None)
-    return counted(held.select_related("project", "by"))
+    return shown(held.select_related("project", "by"), user)
 
 
-def counted(pauses: Any) -> list[Pause]:
-    """These pauses, each with `at_work`."""
+def shown(pauses: Any, user: Any) -> list[Pause]:
+    """These pauses, each with `at_work`, the number of its sessions that still run, and `may_resume` for this person."""
     rows = list(pauses)
     for pause in rows:
-        pause.at_work = at_work(pause)
+        pause.at_work, pause.may_resume = at_work(pause), _may_resume(pause, user)
     return rows
 
 
@@ -23,3 +24,11 @@ def at_work(pause: Pause) -> int:
     """How many attempts a worker still has in what is paused."""
     working = Attempt.objects.at_work()
     return (working.filter(task__project=pause.project_id) if pause.project_id else working).count()
+
+
+def _may_resume(pause: Pause, user: Any) -> bool:
+    try:
+        Pause.require(user, pause.project)
+    except Forbidden:
+        return False
+    return True

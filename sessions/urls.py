@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from sessions import attempts, changes, guidance_pages, landing_pages, live, pause_pages, reviews, views
+from sessions import (
+    attempts,
+    changes,
+    guidance_pages,
+    landing_pages,
+    live,
+    pause_pages,
+    queue_pages,
+    reviews,
+    views,
+)
 
 app_name = "sessions"
 
@@ -37,6 +47,8 @@ urlpatterns = [
     path("attempts/<int:pk>/restore-workspace/", attempts.restore_workspace, name="restore-workspace"),
     path("projects/<str:key>/pause/", pause_pages.pause, name="pause"),
     path("projects/<str:key>/resume/", pause_pages.resume, name="resume"),
+    path("queue/", queue_pages.queue, name="queue"),
+    path("tasks/<int:pk>/move/", queue_pages.move, name="move"),
     path("queue/pause/", pause_pages.pause, name="pause-all"),
     path("queue/resume/", pause_pages.resume, name="resume-all"),
     path("pauses/", pause_pages.pauses, name="pauses"),

@@ -8,6 +8,7 @@ import sessions.api
 import sessions.guidance_api
 import sessions.landing_api
 import sessions.pause_api
+import sessions.queue_api
 import sessions.review_api
 import sessions.urls
 import sessions.views
@@ -21,6 +22,8 @@ api.add_router("/tasks", tasks.api.tasks)
 api.add_router("/projects", sessions.guidance_api.projects)
 api.add_router("/projects", sessions.pause_api.projects)
 api.add_router("/queue", sessions.pause_api.queue)
+api.add_router("/queue", sessions.queue_api.queue)
+api.add_router("/tasks", sessions.queue_api.tasks)
 api.add_router("/tasks", sessions.api.tasks)
 api.add_router("/tasks", sessions.review_api.tasks)
 api.add_router("/findings", sessions.review_api.findings)

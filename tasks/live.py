@@ -11,7 +11,17 @@ from tasks.lifecycle import COLUMNS
 from tasks.models import Event, Project, Task
 
 MOST_CARDS = 20  # at once; a board that lacks more fetches itself
-ASKING = ("task.status_changed", "session.ended", "session.waiting", "session.running", "request.")
+ASKING = (
+    "task.status_changed",
+    "task.moved",
+    "session.queued",
+    "session.started",
+    "session.running",
+    "session.waiting",
+    "session.parked",
+    "session.ended",
+    "request.",
+)
 
 
 def route(event: Event) -> Iterable[tuple[str, str]]:

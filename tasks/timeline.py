@@ -11,6 +11,7 @@ PHASES = {
     "review": "the AI review",
     "fix": "the fix",
 }
+WAYS = {"top": "to the top", "up": "up", "down": "down"}
 # What is for machines: it says that something goes on, which the page shows elsewhere.
 QUIET = ("session.queued", "session.running", "session.progressed", "session.entry_removed", "check.started")
 
@@ -72,6 +73,7 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "task.unblocked": lambda data: f"unblocked it: {data.get('blocker', 'what it waited for')} has landed",
     "task.not_started": lambda data: f"could not start it: {data.get('message', '')}",
     "task.stopping": lambda data: "asked the agent to stop",
+    "task.moved": lambda data: f"moved it {WAYS.get(data.get('to', ''), '')} in the queue",
     "task.deleted": lambda data: f"deleted {data.get('key', 'the task')}",
     "plan.written": lambda data: f"wrote version {data.get('version')} of the plan",
     "plan.approved": lambda data: f"approved version {data.get('version')} of the plan",

@@ -1,12 +1,15 @@
 """Attempt: one try at a task. It carries phase, lifecycle state, fix rounds and the lease of the ledger."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from django.db import models
 from django.db.models import Case, Count, F, Max, Min, Q, Value, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from sessions.models.pause import Pause
+from sessions.models.place import Placed
 from sessions.models.session import LIVE, Phase, Session, State
 from sessions.reasons import HANDLING, Reason
 from studio import crash, disk, queue
@@ -30,6 +33,15 @@ class Lease(models.TextChoices):
 AT_WORK = Q(lease=Lease.CLAIMED) & ~Q(owner__contains="-")
 
 
+class Turn(NamedTuple):
+    """What decides whose turn it is: the project with the fewest at work, then the one that was served longest ago."""
+
+    project: int
+    at_work: int
+    served: datetime | None
+    since: datetime | None
+
+
 class AttemptQuerySet(models.QuerySet["Attempt"]):
     def visible_to(self, user: Any) -> "AttemptQuerySet":
         """The attempts of the projects that the person may see."""
@@ -44,7 +56,7 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         project is paused or has as many at work as it allows.
 
         First come those of the highest priority; among these, those of the project with the fewest at work, then those of the project that was served longest ago;
-        within a project the longest waiting comes first.
+        within a project the longest waiting comes first, unless a person has moved it.
         """
         due = Q(not_before=None) | Q(not_before__lte=timezone.now())
         waiting = self.filter(due, lease=Lease.CLAIMABLE, runner__in=["", runner])
@@ -67,17 +79,26 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         counts = working.values_list("task__project").annotate(Count("pk"))
         return [pk for pk, count in counts if count >= limits[pk]]
 
-    def _by_turns(self) -> "AttemptQuerySet":
+    def turns(self) -> "list[Turn]":
+        """Of the projects of these attempts, whose turn it is first."""
         of_these = Attempt.objects.filter(task__project__in=self.values("task__project"))
         turns = of_these.values_list("task__project").annotate(
             at_work=Count("pk", filter=AT_WORK),
             served=Max("claimed_at"),
             since=Min("claimable_at", filter=Q(lease=Lease.CLAIMABLE)),
         )
-        order = [pk for pk, *_ in turns.order_by("at_work", F("served").asc(nulls_first=True), "since")]
+        order = turns.order_by("at_work", F("served").asc(nulls_first=True), "since")
+        return [Turn(*row) for row in order]
+
+    def _by_turns(self) -> "AttemptQuerySet":
+        order = [each.project for each in self.turns()]
         whens = [When(task__project=pk, then=Value(turn)) for turn, pk in enumerate(order)]
         turn = Case(*whens, default=Value(len(whens)), output_field=models.IntegerField())
-        return self.annotate(turn=turn).order_by("task__priority", "turn", "claimable_at", "pk")
+        return self.annotate(turn=turn).in_line("turn")
+
+    def in_line(self, *before: str) -> "AttemptQuerySet":
+        """As those of one project stand: by priority, where a person has moved them, else by how long they wait."""
+        return self.order_by("task__priority", *before, Coalesce("place", "claimable_at"), "pk")
 
     def current_of(self, task: "Task | int") -> "Attempt | None":
         """The attempt that the task follows, with its task and project; None before the first."""
@@ -105,7 +126,7 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         return session
 
 
-class Attempt(models.Model):
+class Attempt(Placed):
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()
     is_current = models.BooleanField(default=True)
@@ -243,6 +264,7 @@ class Attempt(models.Model):
             "lease": Lease.CLAIMABLE,
             "not_before": None,
             "claimable_at": timezone.now(),
+            "place": None,
             "owner": "",
             "pid": 0,
             "pid_started": 0,

@@ -47,6 +47,14 @@ class ProjectQuerySet(models.QuerySet["Project"]):
             return self
         return self.filter(memberships__user_id=user.pk) if user.is_authenticated else self.none()
 
+    def where(self, user: Any, role: Role) -> "ProjectQuerySet":
+        """The projects where the person's role covers that one."""
+        if user.is_superuser:
+            return self
+        return self.filter(
+            memberships__user_id=user.pk, memberships__role__in=[each for each in Role if each.covers(role)]
+        )
+
 
 class Project(models.Model):
     key = models.CharField(
