@@ -1,4 +1,4 @@
-"""A backup of a running Studio: one archive with the database as of one moment, the secret key, and, when asked for, workspaces."""
+"""A backup of a running Studio: one archive with the database as of one moment, the keys, and, when asked for, workspaces."""
 
 import hashlib
 import json
@@ -23,7 +23,8 @@ from sessions.models.attempt import Lease
 from studio.health import VERSION
 
 FORMAT = 1
-MANIFEST, DATABASE, DUMP, SECRET = "manifest.json", "studio.sqlite3", "studio.pgdump", "secret_key"
+MANIFEST, DATABASE, DUMP = "manifest.json", "studio.sqlite3", "studio.pgdump"
+KEYS = ("secret_key", "vault_key")
 
 
 class BackupFailed(Exception):
@@ -58,8 +59,9 @@ def write(draft: Path, scratch: Path, workspaces: bool, now: str) -> None:
             archive.add(file, name)
 
         add(dump(scratch), DATABASE if connection.vendor == "sqlite" else DUMP)
-        if (settings.STUDIO_HOME / SECRET).exists():
-            add(settings.STUDIO_HOME / SECRET, SECRET)
+        for key in KEYS:
+            if (settings.STUDIO_HOME / key).exists():
+                add(settings.STUDIO_HOME / key, key)
         for attempt in resting() if workspaces else ():
             packed = pack(attempt, scratch)
             if (

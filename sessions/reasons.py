@@ -18,6 +18,7 @@ class Reason(models.TextChoices):
     RESTORED = "restored", "It was under way when the backup was made"
     WORKSPACE = "workspace", "The workspace could not be made"
     SANDBOX = "sandbox", "The sandbox cannot be had on this machine"
+    VAULT = "vault", "A secret of the project cannot be read"
     AGENT_START = "agent_start", "OpenCode did not start"
     NO_START = "no_start", "OpenCode took the prompt and did not begin"
     AGENT_REFUSED = "agent_refused", "OpenCode refused what Studio asked of it"
@@ -84,6 +85,9 @@ HANDLING: dict[Reason, Handling] = {
     Reason.SANDBOX: _by(
         Again.PERSON,
         "Allow user namespaces on this machine, or set STUDIO_SANDBOX=off knowing what that means.",
+    ),
+    Reason.VAULT: _by(
+        Again.PERSON, "Put the vault key back, or set the secret again on the project's page, then retry."
     ),
     Reason.AGENT_START: _by(Again.PERSON, "Retry; if it stays, the agent's log says why."),
     Reason.NO_START: _by(Again.PERSON, "Check the model and the provider, then retry."),

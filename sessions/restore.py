@@ -16,7 +16,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.models import F
 from django.utils import timezone
 
-from sessions.backup import DATABASE, FORMAT, MANIFEST, SECRET, BackupFailed, digest
+from sessions.backup import DATABASE, FORMAT, KEYS, MANIFEST, BackupFailed, digest
 from sessions.ledger import end_session
 from sessions.models import Attempt, Session
 from sessions.models.attempt import Lease
@@ -24,7 +24,7 @@ from sessions.models.session import State
 from sessions.reasons import Reason
 from studio import preflight
 
-REPLACED = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", SECRET, "attempts")
+REPLACED = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", *KEYS, "attempts")
 
 
 def restore(archive: Path) -> Iterator[str]:
@@ -38,11 +38,11 @@ def restore(archive: Path) -> Iterator[str]:
         mark = home / preflight.RESTORING
         mark.touch()  # cut off from here on, the next start refuses
         connections.close_all()
-        move(home, aside, [name for name in REPLACED if name != SECRET or (stage / SECRET).exists()])
+        move(home, aside, [name for name in REPLACED if name not in KEYS or (stage / name).exists()])
         yield f"What was there is kept in {aside}."
         (home / "attempts").mkdir(mode=0o700)
         there = set(unpack_attempts(stage, home / "attempts"))
-        move(stage, home, [SECRET, DATABASE])
+        move(stage, home, [*KEYS, DATABASE])
         call_command("migrate", interactive=False, verbosity=0)
         yield settle(there)
         mark.unlink()

@@ -1,5 +1,6 @@
 """Django's settings for Studio. Everything that an operator may set comes from the environment; docs/configuration.md lists it."""
 
+import base64
 import os
 import secrets
 import socket
@@ -82,12 +83,12 @@ STUDIO_EXPIRY_SECONDS = env_number("STUDIO_EXPIRY_SECONDS", 0)
 STUDIO_DATABASE_SECONDS = env_number("STUDIO_DATABASE_SECONDS", 300)
 
 
-def secret_key() -> str:
-    """The key in the data folder, made at the first start, readable by its owner only."""
-    file = STUDIO_HOME / "secret_key"
+def kept_key(name: str, length: int) -> str:
+    """A key of `length` random bytes in the data folder, made at the first start, readable by its owner only."""
+    file = STUDIO_HOME / name
     try:
         if not file.exists():
-            make_secret_key(file)
+            make_key(file, length)
         return file.read_text()
     except OSError as error:
         sys.exit(
@@ -95,13 +96,13 @@ def secret_key() -> str:
         )
 
 
-def make_secret_key(file: Path) -> None:
+def make_key(file: Path, length: int) -> None:
     """Written aside and linked into place: of two processes that start at once, both read the same whole key."""
     STUDIO_HOME.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = file.with_name(f"{file.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as stream:
-        stream.write(secrets.token_urlsafe(50))
+        stream.write(base64.urlsafe_b64encode(secrets.token_bytes(length)).decode())
     try:
         os.link(draft, file)
     except FileExistsError:
@@ -110,7 +111,9 @@ def make_secret_key(file: Path) -> None:
         draft.unlink()
 
 
-SECRET_KEY = os.environ.get("STUDIO_SECRET_KEY", "") or secret_key()
+SECRET_KEY = os.environ.get("STUDIO_SECRET_KEY", "") or kept_key("secret_key", 50)
+# Seals the secrets of projects (studio/vault.py). Without it they are lost; nothing else is.
+STUDIO_VAULT_KEY = os.environ.get("STUDIO_VAULT_KEY", "") or kept_key("vault_key", 32)
 DEBUG = STUDIO_DEBUG
 ALLOWED_HOSTS: list[str] = ["127.0.0.1", "localhost", "[::1]", urlsplit(STUDIO_URL).hostname or STUDIO_HOST]
 CSRF_TRUSTED_ORIGINS = [STUDIO_URL]

@@ -116,6 +116,8 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "merge.refused": lambda data: f"could not merge: {data.get('message', '')}",
     "project.paused": lambda data: f"paused {_scope(data)}{_because(data)}",
     "project.resumed": lambda data: f"resumed {_scope(data)}",
+    "project.variable_set": lambda data: f"set {data.get('name', '')} in the environment",
+    "project.variable_removed": lambda data: f"removed {data.get('name', '')} from the environment",
     "project.created": lambda data: "added the project",
     "project.updated": lambda data: (
         f"changed {', '.join(map(_plain, data.get('fields', [])))} of the project"

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from tasks import views
+from tasks import environment_pages, views
 
 app_name = "tasks"
 
@@ -12,6 +12,12 @@ urlpatterns = [
     path("projects/new/", views.new_project, name="new-project"),
     path("projects/<str:key>/", views.board, name="board"),
     path("projects/<str:key>/settings/", views.project_settings, name="project-settings"),
+    path("projects/<str:key>/environment/", environment_pages.environment, name="environment"),
+    path(
+        "projects/<str:key>/environment/<int:pk>/remove/",
+        environment_pages.remove_variable,
+        name="remove-variable",
+    ),
     path("projects/<str:key>/columns/<slug:name>/", views.column, name="column"),
     path("projects/<str:key>/tasks/new/", views.new_task, name="new-task"),
     path("tasks/<int:pk>/card/", views.card, name="card"),

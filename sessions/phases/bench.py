@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from django.conf import settings
 
-from sessions import places, removal
+from sessions import environment, places, removal
 from sessions.admission import setup_for
 from sessions.halts import Parked
 from sessions.ledger import Claim
@@ -121,10 +121,15 @@ class Bench:
         sandbox = self.workspace.sandbox
         project = self.attempt.task.project
         data = places.opencode_data(self.attempt)
+        given = environment.for_agents(project)
 
         def launch(argv: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
             return sandbox.popen(
-                giving_way(argv), network=True, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+                giving_way(argv),
+                network=True,
+                env=given | env,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
             )
 
         return Server(

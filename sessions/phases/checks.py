@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sessions import anchors
+from sessions import anchors, environment
 from sessions.models import Session
 from sessions.models.session import State
 from sessions.phases.bench import Bench, workspace_failures
@@ -20,8 +20,9 @@ def run(bench: Bench, session: Session) -> None:
         session.advance(State.RUNNING)
     head = bench.keep(f"{session.task.key}: {session.task.title}")
     follow(bench, head)
+    given = environment.for_commands(session.task.project)
     for check in session.task.project.checks:
-        run_check(bench, session, check, head)
+        run_check(bench, session, check, head, given)
     crash.point("checks-run")
     with bench.claim.write():
         checks_completed(session)
@@ -37,7 +38,9 @@ def follow(bench: Bench, head: str) -> None:
                 step.take()
 
 
-def run_check(bench: Bench, session: Session, check: dict[str, Any], head: str) -> None:
+def run_check(
+    bench: Bench, session: Session, check: dict[str, Any], head: str, given: dict[str, str]
+) -> None:
     """Run one command with a shell; its result is stored whatever it is."""
     with bench.claim.record():
         result, _ = session.check_results.get_or_create(
@@ -52,6 +55,7 @@ def run_check(bench: Bench, session: Session, check: dict[str, Any], head: str) 
         timeout=float(check.get("timeout") or DEFAULT_SECONDS),
         tick=bench.claim.tick,
         network=True,
+        env=given,
         max_output=KEPT_BYTES,
     )
     crash.point("check-run")

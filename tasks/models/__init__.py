@@ -8,7 +8,8 @@ from tasks.models.project import Membership, Project
 from tasks.models.review import Comment, Finding
 from tasks.models.seen import Look, Viewed
 from tasks.models.task import Task
+from tasks.models.variable import Audience, Variable
 
 __all__ = [
-    "Approval", "Blocker", "Comment", "Event", "Finding", "Look", "Membership", "Plan", "Priority", "Project", "Task", "Viewed",
+    "Approval", "Audience", "Blocker", "Comment", "Event", "Finding", "Look", "Membership", "Plan", "Priority", "Project", "Task", "Variable", "Viewed",
 ]  # fmt: skip

@@ -46,7 +46,7 @@ def test_a_backup_has_the_database_the_key_and_the_workspaces_that_rest(
 ) -> None:
     (attempts,) = [name for name in names(archive) if name.startswith("attempts/")]
     assert "-DEMO-2-1.tar" in attempts
-    assert {backup.DATABASE, backup.SECRET, backup.MANIFEST} < set(names(archive))
+    assert {backup.DATABASE, *backup.KEYS, backup.MANIFEST} < set(names(archive))
     assert stat.S_IMODE(archive.stat().st_mode) == 0o600
     (tmp_path / "out").mkdir()
     manifest = restore.unpack(archive, tmp_path / "out")
@@ -75,7 +75,7 @@ def test_an_archive_that_is_not_what_was_backed_up_is_refused(
         with tarfile.open(archive) as packed:
             packed.extractall(stage, filter="data")
         if wrong == "changed":
-            (stage / backup.SECRET).write_text("another")
+            (stage / backup.KEYS[0]).write_text("another")
         else:
             manifest = json.loads((stage / backup.MANIFEST).read_text())
             manifest["migrations"].append(["tasks", "9999_later"])
