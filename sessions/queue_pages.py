@@ -42,6 +42,6 @@ def _queue(request: PageRequest) -> HttpResponse:
         "workers": settings.STUDIO_CONCURRENCY,
         "paused": pauses.shown(paused, request.user),
         "may_move": set(projects.where(request.user, Role.MEMBER).values_list("pk", flat=True)),
-        "may_pause": projects.where(request.user, Role.MAINTAINER).exclude(pauses__isnull=False),
+        "may_pause": projects.open().where(request.user, Role.MAINTAINER).exclude(pauses__isnull=False),
     }
     return render(request, "sessions/_queue.html" if request.htmx else "sessions/queue.html", context)

@@ -18,6 +18,7 @@ from studio.roles import Role
 from tasks import repositories, schemas
 from tasks.lifecycle import Status
 from tasks.models import Event, Priority, Project, Task
+from tasks.models.project import AT_WORK
 
 projects = Router(tags=["Projects"])
 tasks = Router(tags=["Tasks"])
@@ -29,9 +30,12 @@ Words = Annotated[Text, StringConstraints(max_length=200)]
 
 
 @projects.get("", response=responses({200: Page[schemas.ProjectOut]}))
-def list_projects(request: HttpRequest, cursor: Cursor = 0, limit: Limit = 100) -> Any:
-    """The projects that you are in, oldest first."""
-    rows = Project.objects.visible_to(request.user).filter(pk__gt=cursor).order_by("pk")
+def list_projects(
+    request: HttpRequest, archived: bool = False, cursor: Cursor = 0, limit: Limit = 100
+) -> Any:
+    """The projects that you are in, oldest first; those that are archived only with `archived=true`, which lists no others."""
+    mine = Project.objects.visible_to(request.user)
+    rows = (mine.archived() if archived else mine.open()).filter(pk__gt=cursor).order_by("pk")
     return page(rows, schemas.show_project, limit)
 
 
@@ -88,7 +92,8 @@ def change_project(request: HttpRequest, project_id: int, change: schemas.Projec
 @projects.delete("/{int:project_id}", response=responses({204: None}, 409))
 def delete_project(request: HttpRequest, project_id: int) -> Any:
     """Remove it with its tasks; its admins may, and not while an agent works. The repository stays as it is."""
-    project = _project(request, project_id, Role.ADMIN)
+    project = _project(request, project_id)
+    project.require(request.user, Role.ADMIN, archived=True)
     with transaction.atomic():
         filed = list(project.tasks.select_for_update().values_list("pk", flat=True))
         _refuse_while_running(Task.objects.filter(pk__in=filed))
@@ -280,11 +285,7 @@ def _search(rows: QuerySet[Task], words: str) -> QuerySet[Task]:
 
 
 def _refuse_while_running(rows: QuerySet[Task]) -> None:
-    """A session without an end is live; a claimed attempt may be merging or cleaning up."""
-    live = Q(attempts__sessions__isnull=False, attempts__sessions__ended_at=None) | Q(
-        attempts__lease="claimed"
-    )
-    running = rows.filter(live).select_related("project").first()
+    running = rows.filter(AT_WORK).select_related("project").first()
     if running is not None:
         raise Conflict(f"{running.key} is running: cancel it first.", code="running", task_id=running.pk)
 

@@ -220,6 +220,7 @@ class ProjectOut(Schema):
     permissions: dict[str, str]
     most_sessions: int | None
     demo: bool
+    archived_at: Timestamp | None = Field(description="Since when it is kept for reading only.")
     created_at: Timestamp
 
 
@@ -293,7 +294,8 @@ def show_project(project: Project) -> dict[str, Any]:
     ]
     plain += ["readable_paths", "demo", "merge_strategy", "most_sessions"]
     shown = {name: getattr(project, name) for name in plain} | project.policy._asdict()
-    return shown | {"created_at": project.created_at.isoformat()}
+    times = {"archived_at": project.archived_at and project.archived_at.isoformat()}
+    return shown | times | {"created_at": project.created_at.isoformat()}
 
 
 def show_task(task: Task) -> dict[str, Any]:

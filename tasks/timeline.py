@@ -118,6 +118,8 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "project.resumed": lambda data: f"resumed {_scope(data)}",
     "project.variable_set": lambda data: f"set {data.get('name', '')} in the environment",
     "project.variable_removed": lambda data: f"removed {data.get('name', '')} from the environment",
+    "project.archived": lambda data: "archived the project",
+    "project.restored": lambda data: "restored the project",
     "project.created": lambda data: "added the project",
     "project.updated": lambda data: (
         f"changed {', '.join(map(_plain, data.get('fields', [])))} of the project"

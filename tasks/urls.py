@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from tasks import environment_pages, views
+from tasks import archive_pages, environment_pages, views
 
 app_name = "tasks"
 
@@ -18,6 +18,8 @@ urlpatterns = [
         environment_pages.remove_variable,
         name="remove-variable",
     ),
+    path("projects/<str:key>/archive/", archive_pages.archive, name="archive"),
+    path("projects/<str:key>/restore/", archive_pages.restore, name="restore"),
     path("projects/<str:key>/columns/<slug:name>/", views.column, name="column"),
     path("projects/<str:key>/tasks/new/", views.new_task, name="new-task"),
     path("tasks/<int:pk>/card/", views.card, name="card"),

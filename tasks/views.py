@@ -28,7 +28,7 @@ LAST_PROJECT = "studio_project"  # a cookie: where home leads to
 @login_required
 def home(request: PageRequest) -> HttpResponse:
     """The board that the person saw last, else the first one they may see."""
-    mine = Project.objects.visible_to(request.user)
+    mine = Project.objects.visible_to(request.user).open()
     project = mine.filter(key=request.COOKIES.get(LAST_PROJECT, "")).first() or mine.first()
     return redirect("tasks:board", project.key) if project else redirect("tasks:projects")
 
@@ -36,8 +36,9 @@ def home(request: PageRequest) -> HttpResponse:
 @login_required
 @require_safe
 def projects(request: PageRequest) -> HttpResponse:
-    """The projects that the person may see."""
-    return render(request, "tasks/projects.html", {"projects": Project.objects.visible_to(request.user)})
+    """The projects that the person may see, the archived ones apart."""
+    mine = Project.objects.visible_to(request.user)
+    return render(request, "tasks/projects.html", {"projects": mine.open(), "archived": mine.archived()})
 
 
 @login_required

@@ -53,13 +53,15 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
 
     def claimable(self, runner: str) -> "AttemptQuerySet":
         """What a worker of that runner could take now, by turns between projects; nothing where the disk has no room for it, or the
-        project is paused or has as many at work as it allows.
+        project is archived, paused, or has as many at work as it allows.
 
         First come those of the highest priority; among these, those of the project with the fewest at work, then those of the project that was served longest ago;
         within a project the longest waiting comes first, unless a person has moved it.
         """
         due = Q(not_before=None) | Q(not_before__lte=timezone.now())
-        waiting = self.filter(due, lease=Lease.CLAIMABLE, runner__in=["", runner])
+        waiting = self.filter(
+            due, lease=Lease.CLAIMABLE, runner__in=["", runner], task__project__archived_at=None
+        )
         paused = list(Pause.objects.values_list("project", flat=True))
         if disk.shortage() or None in paused:
             return waiting.none()
@@ -111,6 +113,7 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
 
     def start(self, task: Task, number: int, phase: str, *, by: Any) -> Session:
         """Queue the first session of a new attempt. In a transaction that holds the task's row; it spares what `begin` has to ask."""
+        task.project.require_open()
         attempt = self.create(
             task=task,
             number=number,
@@ -221,6 +224,8 @@ class Attempt(Placed):
 
         `again` repeats the phase with the inputs of its last session, in the same conversation.
         """
+        if by is not None:
+            self.task.project.require_open()
         # This comes first: it holds the row, so that a worker that is leaving sees the new session or has left.
         fields: dict[str, Any] = {"phase": phase} if again and by is None else {"phase": phase, "retries": 0}
         offered = self.offer(**fields)

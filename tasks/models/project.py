@@ -4,14 +4,21 @@ from typing import Any, ClassVar, NamedTuple
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
-from django.db import models
-from django.db.models import F
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.utils import timezone
 
-from studio.errors import Forbidden
+from studio.errors import Conflict, Forbidden
 from studio.roles import Role
 from tasks import permissions, repositories
 
 MODEL_NAME = RegexValidator(r"\A[^\s/]+/\S+\Z", "Give a model as provider/model, without spaces.")
+
+
+# Tasks that something works on: a session without an end is live, and a claimed attempt may be merging or cleaning up.
+AT_WORK = Q(attempts__sessions__isnull=False, attempts__sessions__ended_at=None) | Q(
+    attempts__lease="claimed"
+)
 
 
 class Policy(NamedTuple):
@@ -54,6 +61,14 @@ class ProjectQuerySet(models.QuerySet["Project"]):
         return self.filter(
             memberships__user_id=user.pk, memberships__role__in=[each for each in Role if each.covers(role)]
         )
+
+    def open(self) -> "ProjectQuerySet":
+        """Those that are worked on: not archived."""
+        return self.filter(archived_at=None)
+
+    def archived(self) -> "ProjectQuerySet":
+        """Those that are only kept, the last archived first."""
+        return self.exclude(archived_at=None).order_by("-archived_at")
 
 
 class Project(models.Model):
@@ -112,6 +127,7 @@ class Project(models.Model):
         help_text="How many of its tasks are worked on at a time; left empty: as many as there are workers.",
     )
     demo = models.BooleanField(default=False, editable=False)
+    archived_at = models.DateTimeField(null=True, editable=False)
     last_number = models.PositiveIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -130,15 +146,63 @@ class Project(models.Model):
         membership = self.memberships.filter(user_id=user.pk).first()
         return Role(membership.role) if membership else None
 
-    def require(self, user: Any, role: Role) -> None:
-        """Raise `Forbidden` where the person's role does not cover `role`."""
+    def require(self, user: Any, role: Role, *, archived: bool = False) -> None:
+        """Raise `Forbidden` where the person's role does not cover `role`, and `Conflict` where it is archived: that is for readers
+        only, but for what is done to archived projects too (`archived`).
+        """
         own = self.role_of(user)
         if own is None or not own.covers(role):
             raise Forbidden(f"That takes the role “{role.value}” in {self.name}; yours is “{own or 'none'}”.")
+        if self.archived_at and role != Role.VIEWER and not archived:
+            raise self._archived()
+
+    def require_open(self) -> None:
+        """Raise `Conflict` where it is archived by now; for a transaction that begins something."""
+        if not Project.objects.open().filter(pk=self.pk).exists():
+            raise self._archived()
+
+    def _archived(self) -> Conflict:
+        return Conflict(f"{self.name} is archived: restore it first.", code="archived")
+
+    @property
+    def at_work(self) -> "models.QuerySet[Any]":
+        """Its tasks that something works on now."""
+        found: models.QuerySet[Any] = self.tasks.filter(AT_WORK).order_by("pk").distinct()
+        return found
+
+    # --- verbs ----------------------------------------------------------------------------------------------------
+
+    def archive(self, *, by: Any) -> None:
+        """Keep it for reading only, out of the lists. Raises `Conflict` while something works on a task of it, naming those."""
+        with transaction.atomic():
+            list(
+                self.tasks.select_for_update(no_key=True).values_list("pk")
+            )  # so that nobody starts one meanwhile
+            if keys := [task.key for task in self.at_work.select_related("project")]:
+                some = ", ".join(keys[:5]) + (" and others" if len(keys) > 5 else "")
+                raise Conflict(
+                    f"{some} must end first: stop them, or let them end.", code="running", tasks=keys
+                )
+            self._put(archived_at=timezone.now())
+            self.events.create(name="project.archived", by=by)
+
+    def restore(self, *, by: Any) -> None:
+        """Work on it again. Raises `Conflict` where it is not archived."""
+        with transaction.atomic():
+            self._put(archived_at=None)
+            self.events.create(name="project.restored", by=by)
+
+    def _put(self, archived_at: Any) -> None:
+        changed = Project.objects.filter(pk=self.pk, archived_at__isnull=archived_at is not None)
+        if not changed.update(archived_at=archived_at):
+            state = "archived already" if archived_at else "not archived"
+            raise Conflict(f"{self.name} is {state}.", code="archived" if archived_at else "not_archived")
+        self.archived_at = archived_at
 
     def next_number(self) -> int:
-        """The number of the next task; call it in the transaction that files the task."""
-        Project.objects.filter(pk=self.pk).update(last_number=F("last_number") + 1)
+        """The number of the next task; call it in the transaction that files the task. Raises `Conflict` where it is archived."""
+        if not Project.objects.open().filter(pk=self.pk).update(last_number=F("last_number") + 1):
+            raise self._archived()
         return Project.objects.values_list("last_number", flat=True).get(pk=self.pk)
 
     def model_for(self, phase: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from django import template
 from django.template import Context
 
+from studio.roles import Role
 from tasks import timeline
 from tasks.models import Event, Project, Task
 from tasks.standing import Standing
@@ -20,19 +21,29 @@ def standing(task: Task) -> Standing:
 
 @register.simple_tag(takes_context=True)
 def visible_projects(context: Context) -> list[Project]:
-    """The projects that the reader may see."""
+    """The projects that the reader may see, but for archived ones."""
     request = context.get("request")
     user = getattr(request, "user", None)
-    return list(Project.objects.visible_to(user)) if user is not None and user.is_authenticated else []
+    if user is None or not user.is_authenticated:
+        return []
+    return list(Project.objects.visible_to(user).open())
 
 
 @register.simple_tag(takes_context=True)
 def role_in(context: Context, project: Any) -> str:
-    """The reader's role in the project; empty outside of any."""
+    """The reader's role in the project; empty outside of any. An archived one everybody only reads."""
     user = getattr(context.get("request"), "user", None)
     if not isinstance(project, Project) or user is None or not user.is_authenticated:
         return ""
-    return str(project.role_of(user) or "")
+    role = project.role_of(user)
+    return str(Role.VIEWER if role and project.archived_at else role or "")
+
+
+@register.filter
+def maintained_by(project: Project, user: Any) -> bool:
+    """Whether the person is one of its maintainers, also while it is archived."""
+    role = project.role_of(user)
+    return role is not None and role.covers(Role.MAINTAINER)
 
 
 @register.filter
