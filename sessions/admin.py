@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from sessions import removal
-from sessions.models import Activity, Attempt, Breaker, CheckResult, Request, Session
+from sessions.models import Activity, Attempt, Breaker, CheckResult, FollowUp, Request, Session
 from studio.admin import Shown
 from studio.errors import Refusal
 from studio.roles import Role
@@ -78,6 +78,16 @@ class RequestAdmin(Shown):
     list_select_related = ["session", "answered_by"]
     search_fields = ["=session__id", "opencode_id", f"{OF_SESSION}__title", "answered_by__username"]
     date_hierarchy = "opened_at"
+    ordering = ["-pk"]
+
+
+@admin.register(FollowUp)
+class FollowUpAdmin(Shown):
+    list_display = ["__str__", "attempt", "by", "state", "position", "created_at", "sent_at", "session"]
+    list_filter = ["state", "attempt__task__project"]
+    list_select_related = ["attempt__task__project", "by", "session"]
+    search_fields = ["=session__id", "text", "message_id", "attempt__task__title", "by__username"]
+    date_hierarchy = "created_at"
     ordering = ["-pk"]
 
 

@@ -29,12 +29,16 @@ def change_completed(session: Session) -> None:
 
 
 def checks_completed(session: Session) -> None:
-    """Red: a fix round, or a person once the rounds are used up. Green: the AI review, or a person."""
+    """What people wrote meanwhile comes first. Red: a fix round, or a person once the rounds are used up. Green: the AI review, or a person."""
     attempt, task = session.attempt, session.attempt.task
     red = list(red_checks(session))
     session.end(State.COMPLETED, result={"red": [result.name for result in red]})
     rounds_left = attempt.rounds < task.policy.max_fix_rounds
-    if red and rounds_left:
+    if attempt.follow_ups.queued().exists():
+        if task.status != Status.FIX:
+            task.move("checks completed", Status.FIX)
+        attempt.begin(Phase.FIX, checks=[result.pk for result in red], follow_up=True)
+    elif red and rounds_left:
         if task.status != Status.FIX:
             task.move("checks completed", Status.FIX)
         attempt.begin_fix(checks=[result.pk for result in red])

@@ -16,6 +16,7 @@ from sessions.models.breaker import pause_seconds
 from sessions.models.session import Phase, State
 from sessions.phases import checks, implementation, planning, review
 from sessions.phases.bench import Bench
+from sessions.phases.turns import begin_waiting
 from sessions.reasons import HANDLING, Again, Failed, Reason
 from studio import crash, database, disk
 from studio.errors import Refusal
@@ -89,7 +90,7 @@ def carry_on(bench: Bench) -> None:
         while session := bench.claim.next_session():
             work(bench, session)
             crash.point("between-phases")
-        if landing.merge_alone(bench.claim):
+        if begin_waiting(bench.claim) or landing.merge_alone(bench.claim):
             continue
         crash.point("before-close")
         if close(bench) and bench.claim.release():

@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from sessions import undoing
+from sessions.follow_up_pages import box
 from sessions.forms import AnswerForm
 from sessions.models import Attempt, Breaker, Request, Session
 from studio.errors import Forbidden, Invalid
@@ -25,7 +26,7 @@ WINDOW = 200  # entries of a session in a page; the earlier ones are behind a li
 def activity(request: PageRequest, pk: int) -> HttpResponse:
     """A task's page: all sessions of its current attempt, or of the one that `?attempt=` names."""
     context = page(request, pk, "activity")
-    context |= _feed(context["task"], request.GET.get("attempt", ""))
+    context |= _feed(context["task"], request.GET.get("attempt", "")) | box(context["task"])
     return render(request, "sessions/activity.html", context)
 
 

@@ -33,6 +33,7 @@ POINTS = {
     "conversation-made": "worker",
     "prompt-noted": "worker",
     "prompt-sent": "worker",
+    "message-heard": "worker",  # OpenCode has a follow-up, and no row says so
     "part-recorded": "worker",
     "idle-seen": "worker",
     "activity-settled": "worker",

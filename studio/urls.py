@@ -5,6 +5,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 import sessions.api
+import sessions.follow_up_api
 import sessions.guidance_api
 import sessions.landing_api
 import sessions.pause_api
@@ -30,6 +31,8 @@ api.add_router("/queue", sessions.queue_api.queue)
 api.add_router("/tasks", sessions.queue_api.tasks)
 api.add_router("/tasks", sessions.api.tasks)
 api.add_router("/tasks", sessions.review_api.tasks)
+api.add_router("/tasks", sessions.follow_up_api.tasks)
+api.add_router("/follow-ups", sessions.follow_up_api.follow_ups)
 api.add_router("/findings", sessions.review_api.findings)
 api.add_router("/comments", sessions.review_api.comments)
 api.add_router("/tasks", sessions.landing_api.tasks)

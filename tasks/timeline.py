@@ -104,6 +104,12 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "request.opened": lambda data: "passed on a request of the agent",
     "request.answered": lambda data: f"answered the agent{_answer(data)}",
     "request.withdrawn": lambda data: "closed a request that the agent gave up",
+    "follow_up.queued": lambda data: f"wrote to the agent: {data.get('text', '')}",
+    "follow_up.interrupted": lambda data: "interrupted the agent for a message",
+    "follow_up.edited": lambda data: f"changed a queued message to: {data.get('text', '')}",
+    "follow_up.moved": lambda data: f"moved a queued message to place {data.get('place')}",
+    "follow_up.withdrawn": lambda data: f"deleted a queued message: {data.get('text', '')}",
+    "follow_up.sent": lambda data: f"handed a message to the agent: {data.get('text', '')}",
     "conflicts.sent": lambda data: (
         f"had the agent resolve conflicts in {', '.join(data.get('files', [])[:5])}"
     ),

@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
-from sessions.models import Activity, Attempt, CheckResult, Request, Session
+from sessions.models import Activity, Attempt, CheckResult, FollowUp, Request, Session
 from studio.roles import Role
 from tasks.models import Finding, Membership, Plan, Project, Task
 
@@ -139,6 +139,13 @@ def make_request(session: Session, *, kind: str = "permission", **fields: Any) -
     }
     names = {"opencode_id": f"per_{next(_counter)}", "body": bodies[kind]}
     return Request.objects.create(session=session, kind=kind, **(names | fields))
+
+
+def make_follow_up(attempt: Attempt, text: str = "Use tabs.", **fields: Any) -> FollowUp:
+    """The last message in the attempt's queue."""
+    message = FollowUp.objects.add_last(attempt, text, by=fields.pop("by", None))
+    FollowUp.objects.filter(pk=message.pk).update(state=fields.get("state", "queued"))
+    return message
 
 
 def make_plan(task: Task, body: str = "1. Read\n2. Write", **fields: Any) -> Plan:

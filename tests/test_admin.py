@@ -8,14 +8,14 @@ from django.contrib import admin as django_admin
 from django.test import Client
 from django.urls import reverse
 
-from sessions.models import Activity, Attempt, CheckResult, Request, Session
+from sessions.models import Activity, Attempt, CheckResult, FollowUp, Request, Session
 from studio.errors import Invalid
 from studio.models import ApiToken
 from tasks import repositories
 from tasks.models import Approval, Comment, Event, Finding, Membership, Plan, Project, Task
 from tests import factories
 
-SHOWN = [Activity, Approval, Attempt, CheckResult, Comment, Event, Finding, Plan, Request, Session]
+SHOWN = [Activity, Approval, Attempt, CheckResult, Comment, Event, Finding, FollowUp, Plan, Request, Session]
 ALL = [*SHOWN, ApiToken, Membership, Project, Task]
 
 
@@ -32,6 +32,7 @@ def rows(task: Task, alice: Any) -> dict[Any, Any]:
     session = factories.make_session(factories.make_attempt(task))
     factories.make_activity(session, text="Hello")
     factories.make_request(session)
+    factories.make_follow_up(session.attempt, by=alice)
     factories.make_plan(task)
     factories.make_finding(session)
     factories.make_check_result(session)

@@ -4,8 +4,9 @@ from sessions.models.activity import Activity
 from sessions.models.attempt import Attempt
 from sessions.models.breaker import Breaker
 from sessions.models.check_result import CheckResult
+from sessions.models.follow_up import FollowUp
 from sessions.models.pause import Pause
 from sessions.models.request import Request
 from sessions.models.session import Session
 
-__all__ = ["Activity", "Attempt", "Breaker", "CheckResult", "Pause", "Request", "Session"]
+__all__ = ["Activity", "Attempt", "Breaker", "CheckResult", "FollowUp", "Pause", "Request", "Session"]

@@ -19,6 +19,8 @@ from tasks.models import Project, Task
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
 
+    from sessions.models.follow_up import FollowUpQuerySet
+
 
 class Lease(models.TextChoices):
     """Who may work on the attempt. sessions/ledger.py has the moves."""
@@ -176,6 +178,7 @@ class Attempt(Placed):
     objects = AttemptQuerySet.as_manager()
     if TYPE_CHECKING:
         sessions: RelatedManager[Session]
+        follow_ups: FollowUpQuerySet
 
     class Meta:
         ordering: ClassVar = ["task", "number"]

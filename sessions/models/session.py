@@ -128,12 +128,13 @@ class Session(models.Model):
     def goes_on(self) -> bool:
         """Whether the agent has heard the prompt before, in this conversation: then it need only be told to go on.
 
-        What it heard stands in the activity. An OpenCode that died too soon has taken the prompt with it.
+        What it heard stands in the activity, or was found there later. An OpenCode that died too soon has taken the prompt with it.
         """
         if not self.opencode_session_id:
             return False
         kin = Session.objects.filter(pk__in=[each.pk for each in self.lineage])
-        return kin.filter(opencode_session_id=self.opencode_session_id, activity__isnull=False).exists()
+        heard = Q(activity__isnull=False) | Q(follow_ups__state="sent")
+        return kin.filter(heard, opencode_session_id=self.opencode_session_id).exists()
 
     @property
     def lineage(self) -> "list[Session]":
@@ -185,6 +186,8 @@ class Session(models.Model):
             raise Conflict(f"Session {self.pk} has ended.")
         self._read_back(**fields)
         self.requests.filter(state="open").update(state="withdrawn")
+        untold = self.follow_ups.filter(state="sending", message_id="")
+        untold.update(state="queued", session=None)
         self.task.note(
             "session.ended",
             session_id=self.pk,

@@ -41,16 +41,26 @@ def follow(
     on_change: Callable[[list[PartSnapshot]], None],
     on_status: Callable[[Status], None] = lambda status: None,
     gives_up: Callable[[], bool] = lambda: False,
+    is_cut: Callable[[], bool] = lambda: False,
     limits: Limits = USUAL,
 ) -> Outcome:
     """Follow the prompt `message_id` until it ends. Open (or `clear`) `stream` before the prompt is sent.
 
-    `gives_up` is asked while the provider is retried: whether to end that now. When it returns, `on_change` has had exactly what `snapshot` returns (parts that OpenCode took back came with `removed`). What `tick`
+    `gives_up` is asked while the provider is retried: whether to end that now; `is_cut` while anything runs, and the outcome is then
+    `aborted`. When it returns, `on_change` has had exactly what `snapshot` returns (parts that OpenCode took back came with `removed`). What `tick`
     and the callbacks raise passes through and leaves the run as it is. A failure to reach OpenCode is an outcome, not an exception, and
     so is ServerGone from `tick`.
     """
     follower = Follower(
-        client, stream, Transcript(session_id, message_id), tick, on_change, on_status, gives_up, limits
+        client,
+        stream,
+        Transcript(session_id, message_id),
+        tick,
+        on_change,
+        on_status,
+        gives_up,
+        limits,
+        is_cut,
     )
     try:
         return follower.run()
@@ -71,9 +81,11 @@ class Follower:
         on_status: Callable[[Status], None],
         gives_up: Callable[[], bool],
         limits: Limits,
+        is_cut: Callable[[], bool] = lambda: False,
     ) -> None:
         self.client, self.stream, self.transcript, self.limits = client, stream, transcript, limits
         self.tick, self.on_change, self.on_status, self.gives_up = tick, on_change, on_status, gives_up
+        self.is_cut = is_cut
         self.session_id, self.message_id = transcript.session_id, transcript.message_id
         self.status = Status()
         self.error: Json | None = (
@@ -85,6 +97,7 @@ class Follower:
         self.started_at = self.judged_at = self.reached_at = now
         self.retrying_since: float | None = None
         self.idle_since: float | None = None
+        self.has_begun = False  # an abort before that would stop nothing, and the run begin after it
         self.poll_at = now
         self.has_gap = True  # what came before this call
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="opencode-poll")
@@ -157,7 +170,7 @@ class Follower:
 
     def _note_activity(self, raw: Json) -> None:
         retry = retry_of(raw)
-        self.idle_since = None
+        self.idle_since, self.has_begun = None, True
         if retry is None and self.retrying_since and self.transcript.progress_at < self.retrying_since:
             retry = self.status.retry  # the next attempt is under way, and nothing has come of it yet
         if retry is None:
@@ -272,6 +285,8 @@ class Follower:
     def _overdue(self) -> Outcome | None:
         """The outcome of a run that has taken too long in one way or another."""
         now, limits, retry = time.monotonic(), self.limits, self.status.retry
+        if self.has_begun and self.is_cut():
+            return failed(Reason.ABORTED, "A person interrupted it.")
         if self.status.is_waiting:  # a person's time is not the agent's
             self.started_at += now - self.judged_at
         self.judged_at = now

@@ -14,7 +14,7 @@ from sessions import environment, places, removal
 from sessions.admission import setup_for
 from sessions.halts import Parked
 from sessions.ledger import Claim
-from sessions.models import Attempt, Request, Session
+from sessions.models import Attempt, FollowUp, Request, Session
 from sessions.models.session import State
 from sessions.opencode import config, provider
 from sessions.opencode.client import Client, OpenCodeError, message_id, sound
@@ -31,6 +31,7 @@ from sessions.opencode.stream import EventStream
 from sessions.phases import permissions
 from sessions.phases.answers import Answers
 from sessions.phases.desk import Desk
+from sessions.phases.interruption import Interruption
 from sessions.phases.prompts import resume, unheard
 from sessions.reasons import Failed, Reason
 from sessions.recorder import Recorder
@@ -161,13 +162,17 @@ class Bench:
         crash.point("head-recorded")
         return oid
 
-    def converse(self, session: Session, agent: str, text: str) -> str:
-        """Send one prompt and follow it to its end, recording everything; the agent's last words. Raises Failed, or Parked."""
+    def converse(self, session: Session, agent: str, text: str, message: FollowUp | None = None) -> str:
+        """Send one prompt and follow it to its end, recording everything; the agent's last words. Raises Failed, or Parked.
+
+        `message` is what a person wrote, where the prompt carries it. The words are empty where a person interrupted the agent.
+        """
         answers = Answers(setup_for(self.provider, session.task.project, session.phase), self.attempt.pk)
+        interruption = Interruption(session)
         try:
-            outcome = self._converse(session, agent, text, answers)
+            outcome = self._converse(session, agent, text, answers, interruption, message)
             while outcome.reason == Reason.REJECTED and self._is_told_in_words(session):
-                outcome = self._converse(session, agent, resume(session), answers)
+                outcome = self._converse(session, agent, resume(session), answers, interruption, None)
         except ServerGone as gone:
             outcome = failed(Reason.SERVER_DIED, str(gone))
         except OpenCodeError as error:
@@ -175,6 +180,8 @@ class Bench:
             outcome = failed(Reason.SERVER_DIED if died else Reason.AGENT_REFUSED, str(error))
         if outcome.reason in {Reason.SERVER_DIED, Reason.ABORTED} and session.awaits_answer:
             raise Parked  # OpenCode is gone, and the request is not
+        if interruption.is_called and outcome.reason == Reason.ABORTED:
+            return ""
         if not outcome.is_completed:
             raise answers.failure(outcome)
         return outcome.text
@@ -184,7 +191,15 @@ class Bench:
         with self.claim.record():
             return session.requests.refused_and_ended().have_to_be_told()
 
-    def _converse(self, session: Session, agent: str, text: str, answers: Answers) -> Outcome:
+    def _converse(
+        self,
+        session: Session,
+        agent: str,
+        text: str,
+        answers: Answers,
+        interruption: Interruption,
+        message: FollowUp | None,
+    ) -> Outcome:
         client = self._server_for(session).client(timeout=CALL_SECONDS)
         stream = EventStream(self.server.base_url, self.server.password, str(self.server.workspace))
         try:
@@ -200,6 +215,8 @@ class Bench:
                 session.advance(
                     State.RUNNING, opencode_session_id=conversation, prompt_ids=prompts, model=model
                 )
+                if message is not None:
+                    message.hand_over(prompt)
             crash.point("prompt-noted")
             recorder = Recorder(self.claim, session)
             desk = Desk(self.claim, session, client)
@@ -207,6 +224,10 @@ class Bench:
             def hand_on(parts: list[PartSnapshot]) -> None:
                 recorder.write(parts)
                 answers.hand_on(parts)
+                if message is not None and message.is_in(parts):
+                    crash.point("message-heard")
+                    with self.claim.record():
+                        message.sent()
 
             def look(status: Status) -> None:
                 desk.look(status)
@@ -220,7 +241,8 @@ class Bench:
                     request.delivered(Request.Delivery.PROMPT)
             outcome = follow(
                 client, stream, conversation, prompt,
-                tick=partial(self._tick, desk.tick), on_change=hand_on, on_status=look, gives_up=answers.gives_up, limits=limits(),
+                tick=partial(self._tick, desk.tick), on_change=hand_on, on_status=look, gives_up=answers.gives_up,
+                is_cut=interruption.look, limits=limits(),
             )  # fmt: skip
             crash.point("idle-seen")
             if self._server is not None and self._server.alive():  # `server` would start another one
@@ -238,6 +260,21 @@ class Bench:
         finally:
             stream.close()
             client.close()
+
+    def has_heard(self, conversation: str, prompt: str) -> bool:
+        """Whether OpenCode has this prompt in this conversation. Raises Failed."""
+        if not conversation:
+            return False
+        try:
+            with contextlib.closing(self.server.client(timeout=CALL_SECONDS)) as client:
+                messages = self._wait_for(lambda: client.messages(conversation))
+        except OpenCodeError as error:
+            if error.kind == "not_found":
+                return False
+            raise Failed(Reason.SERVER_DIED, str(error)) from error
+        except ServerGone as gone:
+            raise Failed(Reason.SERVER_DIED, str(gone)) from gone
+        return any(each["info"]["id"] == prompt for each in messages)
 
     def _wait_for(self, call: Callable[[], T]) -> T:
         """Call OpenCode while the lease goes on beating: on a busy machine its first answers take long."""

@@ -6,6 +6,7 @@ from sessions.opencode.config import BUILD_AGENT
 from sessions.phases import prompts
 from sessions.phases.answers_to_comments import keep_answers
 from sessions.phases.bench import Bench, workspace_failures
+from sessions.phases.turns import talk
 from sessions.progress import change_completed
 from sessions.reasons import Failed, Reason
 from sessions.workspaces import resolving
@@ -18,7 +19,7 @@ def run(bench: Bench, session: Session) -> None:
     if target_oid and not session.goes_on:
         with workspace_failures():
             resolving.take_in(bench.workspace, target_oid, message, bench.claim.tick)
-    said = bench.converse(session, BUILD_AGENT, prompt(session))
+    said = "\n\n".join(talk(bench, session, BUILD_AGENT, prompt))
     head = bench.keep(message)
     if target_oid:
         with workspace_failures():
@@ -34,7 +35,5 @@ def run(bench: Bench, session: Session) -> None:
 
 
 def prompt(session: Session) -> str:
-    """What this session tells the agent."""
-    if session.goes_on:
-        return prompts.resume(session)
+    """What this session tells an agent that has not heard it."""
     return prompts.fix(session) if session.phase == Phase.FIX else prompts.implementation(session)

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from sessions.models import CheckResult, Request, Session
+from sessions.models import CheckResult, FollowUp, Request, Session
 from tasks.models import Comment, Finding, Plan, Task
 from tasks.models.review import Place
 
@@ -36,8 +36,9 @@ def planning(session: Session) -> str:
         "Phase: planning",
         "Make a plan for this task. Change nothing yet.",
         task_text(task),
-        f"The last plan was:\n\n{last.body}" if comment and last else "",
+        f"The last plan was:\n\n{last.body}" if last and (comment or session.inputs.get("follow_up")) else "",
         f"A person asks for these changes to it:\n\n{comment}" if comment else "",
+        _written(session),
     )
 
 
@@ -50,6 +51,7 @@ def implementation(session: Session) -> str:
         "Carry out this task in the working directory. Leave your work uncommitted or committed, as you like; Studio keeps both.",
         task_text(task),
         f"The accepted plan:\n\n{plan.body}" if plan else "",
+        _written(session),
         _checks(task),
     )
 
@@ -92,6 +94,7 @@ def fix(session: Session) -> str:
         f"Round: {started}",
         "" if session.opencode_session_id else task_text(session.task),
         "The change needs more work. Take care of all of this:",
+        _written(session),
         _conflicts(inputs),
         "\n\n".join(_comment(comment) for comment in comments),
         _results(results),
@@ -114,6 +117,20 @@ def resume(session: Session) -> str:
         if session.phase == "review"
         else "",
     )
+
+
+def follow_up(session: Session, message: FollowUp) -> str:
+    """What a person wrote, for the agent that is at work on the task, or was."""
+    planning = "Answer with the whole plan as it should be now." if session.phase == "planning" else ""
+    return _join(f"Phase: {session.phase}", f"A person writes:\n\n{message.text}", planning)
+
+
+def _written(session: Session) -> str:
+    """What people wrote to the agent before, where its conversation is lost."""
+    if session.opencode_session_id:
+        return ""
+    sent = session.attempt.follow_ups.filter(state=FollowUp.State.SENT)
+    return _join(*(f"A person wrote meanwhile:\n\n{message.text}" for message in sent))
 
 
 def unheard(session: Session) -> QuerySet[Request]:

@@ -393,4 +393,7 @@ class Task(models.Model):
         return attempt.begin(phase, by=by, **inputs)
 
     def _end_attempt(self) -> None:
-        self.attempts.filter(is_current=True, ended_at=None).update(ended_at=timezone.now())
+        ending = self.attempts.filter(is_current=True, ended_at=None)
+        for attempt in ending:
+            attempt.follow_ups.queued().update(state="withdrawn")
+        ending.update(ended_at=timezone.now())

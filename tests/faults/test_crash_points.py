@@ -299,6 +299,7 @@ def test_every_point_has_its_test() -> None:
         "plan-answered",
         "verdict-read",
         "failure-named",
+        "message-heard",  # in tests/sessions/test_follow_ups_told.py
         "cancel-committed",
         "stop-seen",
         "stop-cleared",
