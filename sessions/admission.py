@@ -66,7 +66,7 @@ class Obstacles:
         """What the attempt waits for; for a worker, where there is no obstacle."""
         project = attempt.task.project
         if pause := self.pauses.get(None) or self.pauses.get(project.pk):
-            return Words("Paused", pause.title + (f": {pause.reason}" if pause.reason else ""))
+            return Words("Paused", pause.says)
         if lack := disk.shortage(project.path):
             return Words("Waits for disk space", lack.sentence)
         if project.most_sessions is not None and project.pk in self.full:

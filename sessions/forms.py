@@ -37,7 +37,9 @@ class PauseForm(forms.Form):
     reason = forms.CharField(
         label="Why", max_length=200, required=False, help_text="Everybody who can see it reads this."
     )
-    running = forms.ChoiceField(label="What runs now", choices=Running.choices, initial=Running.FINISH)
+    running = forms.ChoiceField(
+        label="What runs now", choices=Running.choices, initial=Running.FINISH, widget=forms.RadioSelect
+    )
 
 
 class AnswerForm(forms.Form):

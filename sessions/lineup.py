@@ -40,10 +40,6 @@ class Lineup:
     first: list[Entry] = field(default_factory=list)
     held: list[Entry] = field(default_factory=list)
 
-    @property
-    def is_empty(self) -> bool:
-        return not (self.at_work or self.first or self.held)
-
 
 def waiting(task: Task) -> Attempt:
     """The task's attempt, to be moved. Raises `Conflict` where it has none."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from sessions.models import Attempt, Pause
-from studio.errors import Forbidden
+from studio.errors import Refusal
 
 
 def over(project: Any, user: Any) -> list[Pause]:
@@ -29,6 +29,6 @@ def at_work(pause: Pause) -> int:
 def _may_resume(pause: Pause, user: Any) -> bool:
     try:
         Pause.require(user, pause.project)
-    except Forbidden:
+    except Refusal:
         return False
     return True

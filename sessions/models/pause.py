@@ -59,6 +59,12 @@ class Pause(models.Model):
         what = f"{self.project.name} is paused" if self.project else "All projects are paused"
         return f"{what} by {self.by or 'an operator'}"
 
+    @property
+    def says(self) -> str:
+        """By whom and why, for who sees what it holds."""
+        scope = "" if self.project_id else "all projects, "
+        return f"{scope}by {self.by or 'an operator'}" + (f": {self.reason}" if self.reason else "")
+
     @staticmethod
     def require(user: Any, project: Project | None) -> None:
         """Raise `Forbidden` where the person may not pause and resume it: a project is its maintainers', everything an admin's."""
