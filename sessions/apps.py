@@ -11,18 +11,20 @@ class SessionsConfig(AppConfig):
     verbose_name = "Agent sessions"
 
     def ready(self) -> None:
-        """Hand in what the others may not import: what pages can follow, how a repository is looked at, what banners say."""
-        from sessions import admission, live, places  # models are there only now
+        """Hand in what the others may not import: what pages can follow, how a repository is looked at, which models there are, what banners say."""
+        from sessions import admission, live, offers, places  # models are there only now
         from sessions.models import Breaker
         from sessions.opencode import provider
         from sessions.workspaces.jj import backend
         from sessions.workspaces.repository import inspect
         from studio import context
+        from tasks import offers as offered
         from tasks import repositories, standing
 
         topics.route(live.route)
         topics.register("session", live.SessionTopic())
         repositories.inspect, repositories.backend = inspect, backend
+        offered.known = offers.known
         standing.waits_for = admission.waits_for
         context.banners |= {
             "demo_model": provider.is_demo,

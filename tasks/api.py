@@ -15,7 +15,7 @@ from studio.api import Cursor, Id, Limit, Missing, Page, Text, page, responses
 from studio.errors import Conflict, Forbidden, Invalid
 from studio.repeat import DOCUMENTED, repeatable
 from studio.roles import Role
-from tasks import repositories, schemas
+from tasks import offers, repositories, schemas
 from tasks.lifecycle import Status
 from tasks.models import Event, Priority, Project, Task
 from tasks.models.project import AT_WORK
@@ -67,7 +67,7 @@ def get_project(request: HttpRequest, project_id: int) -> Any:
     return schemas.show_project(_project(request, project_id))
 
 
-@projects.patch("/{int:project_id}", response=responses({200: schemas.ProjectOut}))
+@projects.patch("/{int:project_id}", response=responses({200: schemas.ChangedProject}))
 def change_project(request: HttpRequest, project_id: int, change: schemas.ProjectChange) -> Any:
     """Change its settings; maintainers may. What runs already goes on as it began."""
     project = _project(request, project_id, Role.MAINTAINER)
@@ -86,7 +86,8 @@ def change_project(request: HttpRequest, project_id: int, change: schemas.Projec
         _note(project, "project.updated", request.user, fields=sorted(fields))
         if "most_sessions" in fields:
             queue.ring_for_all()
-    return schemas.show_project(project)
+    named = [value for name, value in fields.items() if name == "model" or name.endswith("_model")]
+    return schemas.show_project(project) | {"warnings": offers.known().doubts(named)}
 
 
 @projects.delete("/{int:project_id}", response=responses({204: None}, 409))

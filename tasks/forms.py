@@ -11,8 +11,8 @@ from django.db import transaction
 from studio import queue
 from studio.errors import Invalid
 from studio.roles import Role
+from tasks import offers, repositories
 from tasks import permissions as classes
-from tasks import repositories
 from tasks.models import Blocker, Event, Membership, Project, Task
 from tasks.models.task import DESCRIPTION_LIMIT
 
@@ -314,6 +314,9 @@ class ProjectSettingsForm(_ProjectForm):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.fields["merge_strategy"].required = False
+        self.offer = offers.known()
+        for name in ("model", *MODELS):
+            self.fields[name].widget.attrs |= {"list": "models", "autocomplete": "off"}
         now = self.instance.policy.permissions
         for name, each in classes.CLASSES.items():
             self.fields[f"permission_{name}"] = forms.ChoiceField(
@@ -322,6 +325,11 @@ class ProjectSettingsForm(_ProjectForm):
                 initial=now[name],
                 required=False,
             )
+
+    @property
+    def doubts(self) -> list[str]:
+        """A sentence for each of its models that OpenCode did not name."""
+        return self.offer.doubts(getattr(self.instance, name) for name in ("model", *MODELS))
 
     def clean_merge_strategy(self) -> str:
         """What it was where none is given."""

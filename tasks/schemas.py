@@ -224,6 +224,10 @@ class ProjectOut(Schema):
     created_at: Timestamp
 
 
+class ChangedProject(ProjectOut):
+    warnings: list[str] = Field(description="What was saved, and may be wrong all the same.")
+
+
 class TaskOut(Schema):
     id: int
     key: str

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required, user_passes_test
 from django.core.paginator import Paginator
 from django.http import HttpResponse
@@ -58,7 +59,10 @@ def project_settings(request: PageRequest, key: str) -> HttpResponse:
     project.require(request.user, Role.MAINTAINER)
     form = ProjectSettingsForm(request.POST or None, instance=project)
     if request.method == "POST" and form.is_valid():
-        return redirect("tasks:board", form.update(by=request.user).key)
+        form.update(by=request.user)
+        for doubt in form.doubts:
+            messages.warning(request, doubt)
+        return redirect("tasks:board", key)
     context = {"form": form, "project": project}
     return render(request, "tasks/project_settings.html", context, status=422 if form.is_bound else 200)
 

@@ -147,6 +147,7 @@ def journey(studio: Studio, fresh_repository: Path) -> None:
     assert answer["task_id"] == task
 
     studio.wait_for(task, "planning_review")
+    assert studio.get("/models")["models"] == ["demo/demo"]
     studio.post(f"/tasks/{task}/request-plan-changes", {"comment": "Say more."})
     until(lambda: studio.get(f"/tasks/{task}/plan")["version"] == 2, 60, "the second version of the plan")
     studio.wait_for(task, "planning_review")

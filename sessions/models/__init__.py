@@ -5,8 +5,19 @@ from sessions.models.attempt import Attempt
 from sessions.models.breaker import Breaker
 from sessions.models.check_result import CheckResult
 from sessions.models.follow_up import FollowUp
+from sessions.models.model_list import ModelList
 from sessions.models.pause import Pause
 from sessions.models.request import Request
 from sessions.models.session import Session
 
-__all__ = ["Activity", "Attempt", "Breaker", "CheckResult", "FollowUp", "Pause", "Request", "Session"]
+__all__ = [
+    "Activity",
+    "Attempt",
+    "Breaker",
+    "CheckResult",
+    "FollowUp",
+    "ModelList",
+    "Pause",
+    "Request",
+    "Session",
+]

@@ -130,12 +130,11 @@ def demo(notes: list[str]) -> Provider:
     )
 
 
-def usable_model(provider: Provider, client: Client) -> str:
-    """The model to prompt with, as `provider/model`: the chosen one, else OpenCode's own choice. Asks `GET /config/providers`.
+def usable_model(provider: Provider, known: Mapping[str, list[str]], client: Client) -> str:
+    """The model to prompt with, as `provider/model`: the chosen one, else OpenCode's own choice. `known` is what the client says it has.
 
     Raises ProviderProblem where the server knows no such model: a prompt would be accepted there, and nothing would follow.
     """
-    known = client.providers()
     model = provider.model or next(filter(None, (client.default_model(name) for name in provider.names)), "")
     name, _, model_id = model.partition("/")
     if model_id in known.get(name, []):

@@ -14,7 +14,7 @@ from sessions import environment, places, removal
 from sessions.admission import setup_for
 from sessions.halts import Parked
 from sessions.ledger import Claim
-from sessions.models import Attempt, FollowUp, Request, Session
+from sessions.models import Attempt, FollowUp, ModelList, Request, Session
 from sessions.models.session import State
 from sessions.opencode import config, provider
 from sessions.opencode.client import Client, OpenCodeError, message_id, sound
@@ -287,8 +287,10 @@ class Bench:
             self._server.check()
 
     def _model(self, answers: Answers, client: Client) -> str:
+        known = self._wait_for(client.providers)
+        ModelList.note(answers.setup.fingerprint, known)
         try:
-            return self._wait_for(lambda: usable_model(answers.setup, client))
+            return self._wait_for(lambda: usable_model(answers.setup, known, client))
         except ProviderProblem as problem:
             raise answers.failure(failed(Reason.MODEL_MISSING, str(problem))) from problem
 

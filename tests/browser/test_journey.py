@@ -216,6 +216,7 @@ def test_the_pages_work_without_javascript(
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("#head")).to_contain_text("Cancelled")
     page.goto(f"{studio.url}/projects/PLAIN/settings/")
+    expect(page.get_by_label("For every phase")).to_have_attribute("list", "models")
     page.get_by_role("link", name="Archive…").click()
     page.get_by_role("button", name="Archive project").click()
     page.get_by_text("1 archived").click()

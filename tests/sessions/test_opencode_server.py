@@ -103,13 +103,14 @@ def test_the_model_receives_the_agents_prompt_and_the_projects_instructions(agen
 
 
 def test_no_model_is_in_reach_that_nobody_named(agent: Agent) -> None:
-    assert agent.client.providers() == {"demo": ["demo"]}
-    assert usable_model(agent.provider, agent.client) == "demo/demo"
-    assert usable_model(replace(agent.provider, model=""), agent.client) == "demo/demo", (
+    known = agent.client.providers()
+    assert known == {"demo": ["demo"]}
+    assert usable_model(agent.provider, known, agent.client) == "demo/demo"
+    assert usable_model(replace(agent.provider, model=""), known, agent.client) == "demo/demo", (
         "OpenCode's own choice"
     )
     with pytest.raises(ProviderProblem, match="It offers: demo/demo"):
-        usable_model(replace(agent.provider, model="demo/nope"), agent.client)
+        usable_model(replace(agent.provider, model="demo/nope"), known, agent.client)
     assert agent.run("Try.", model="opencode/big-pickle").outcome.reason == Reason.MODEL_MISSING
 
 
