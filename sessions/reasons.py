@@ -159,8 +159,11 @@ class Failed(Exception):
         again_at: datetime | None = None,
         is_paused: bool = False,
     ) -> None:
-        super().__init__(f"{reason}: {detail}" if detail else str(reason))
+        super().__init__()
         self.reason = reason
         self.detail = detail
         self.again_at = again_at
         self.is_paused = is_paused
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}" if self.detail else str(self.reason)

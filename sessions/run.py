@@ -2,6 +2,7 @@
 
 import logging
 import time
+import traceback
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -106,6 +107,7 @@ def work(bench: Bench, session: Session) -> None:
         crash.point("session-starting")
         PHASES[session.phase](bench, session)
     except Failed as failure:
+        failure.detail = bench.redactor.text(failure.detail)
         failure = for_want_of_space(bench, failure)
         if failure.reason == Reason.SERVER_DIED:
             start_again(bench, session, failure)
@@ -116,10 +118,12 @@ def work(bench: Bench, session: Session) -> None:
     except (Stopped, Drained, Paused, Parked, PutOff, DiskFull, LeaseLost, *database.AWAY):
         raise
     except Refusal as refusal:
-        fail(bench, session, Failed(Reason.DEFECT, refusal.message))
+        fail(bench, session, Failed(Reason.DEFECT, bench.redactor.text(refusal.message)))
     except Exception as error:
-        log.exception("session %s", session.pk)
-        fail(bench, session, Failed(Reason.DEFECT, f"{type(error).__name__}: {error}"))
+        said = bench.redactor.text("".join(traceback.format_exception(error)))
+        log.error("session %s\n%s", session.pk, said)
+        detail = bench.redactor.text(f"{type(error).__name__}: {error}")
+        fail(bench, session, Failed(Reason.DEFECT, detail))
 
 
 def fail(bench: Bench, session: Session, failure: Failed) -> None:

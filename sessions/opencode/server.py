@@ -25,6 +25,7 @@ from studio import crash
 from studio.keeper import descendants
 
 Launch = Callable[[list[str], dict[str, str]], subprocess.Popen[bytes]]
+Redact = Callable[[str], str]
 LONGEST_LOG = 10 * 1024 * 1024  # bytes
 LONGEST_LINE = 64 * 1024
 FOLDERS = ("home", "data", "config", "cache", "state")
@@ -44,7 +45,7 @@ class Server:
 
     `data` is the attempt's folder for OpenCode (kept between jobs: the conversations are in it) and `workspace` the directory that the
     agent works in, both as the server sees them too. `launch(argv, env)` starts the process: in the sandbox, with stdout and stderr as
-    pipes. Start it from the main thread: in the sandbox it dies with the thread that started it.
+    pipes; `redact` takes out of its log what nobody is to read there. Start it from the main thread: in the sandbox it dies with the thread that started it.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Server:
         config: dict[str, Any],
         launch: Launch,
         is_trusted: bool = False,
+        redact: Redact = str,
     ) -> None:
         self.workspace = workspace.resolve()  # a sandbox has real paths only
         self.data = data.resolve()
@@ -69,6 +71,7 @@ class Server:
         self._config = config
         self._launch = launch
         self._is_trusted = is_trusted
+        self._redact = redact
         self._process: subprocess.Popen[bytes] | None = None
         self._pulse: Pulse | None = None
 
@@ -96,7 +99,7 @@ class Server:
         crash.point("server-launched")
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe is not None:
-                threading.Thread(target=drain, args=(pipe, self.log_file), daemon=True).start()
+                threading.Thread(target=drain, args=(pipe, self.log_file, self._redact), daemon=True).start()
         try:
             self._wait_until_healthy(tick)
         except BaseException:
@@ -256,7 +259,7 @@ def write_private(file: Path, text: str) -> None:
         stream.write(text)
 
 
-def drain(pipe: IO[bytes], log_file: Path) -> None:
+def drain(pipe: IO[bytes], log_file: Path, redact: Redact = str) -> None:
     """Append what comes out of a pipe to the log, which begins anew beyond LONGEST_LOG.
 
     All is read, also what a full disk does not take: a full pipe would stop the server.
@@ -265,7 +268,7 @@ def drain(pipe: IO[bytes], log_file: Path) -> None:
         with contextlib.suppress(OSError), log_file.open("ab", buffering=0) as log:
             if log.tell() > LONGEST_LOG:
                 log.truncate(0)
-            log.write(piece)
+            log.write(redact(piece.decode(errors="replace")).encode())
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:

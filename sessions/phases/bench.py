@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from django.conf import settings
 
-from sessions import environment, places, removal
+from sessions import environment, places, redaction, removal
 from sessions.admission import setup_for
 from sessions.halts import Parked
 from sessions.ledger import Claim
@@ -57,6 +57,8 @@ class Bench:
         self._server: Server | None = None
         self._provider: Provider | None = None
         self._rules: permissions.Rules = {}
+        self._given: dict[str, str] = {}
+        self._secrets: dict[str, str] = {}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="bench")
 
     @property
@@ -109,26 +111,34 @@ class Bench:
                 raise Failed(Reason.AGENT_START, str(error)) from error
         return self._server
 
+    @property
+    def redactor(self) -> redaction.Redactor:
+        """Knows the secrets as they are now, and those that what runs here was given before."""
+        self._secrets |= redaction.secrets(self.attempt.task.project, self._provider)
+        if self._server is not None:
+            self._secrets[self._server.password] = "OPENCODE_SERVER_PASSWORD"
+        return redaction.Redactor(self._secrets)
+
     def _server_for(self, session: Session) -> Server:
-        """The running server with what people have allowed this session; one with other rules is stopped first. Raises Failed."""
-        rules = permissions.granted(session)
-        if self._server is not None and rules != self._rules:
+        """The running server with what people have allowed this session, and the project's variables; one with others is stopped first.
+        Raises Failed."""
+        rules, given = permissions.granted(session), environment.for_agents(self.attempt.task.project)
+        if self._server is not None and (rules, given) != (self._rules, self._given):
             self._server.stop()
             self._server = None
-        self._rules = rules
+        self._rules, self._given = rules, given
         return self.server
 
     def _new_server(self) -> Server:
         sandbox = self.workspace.sandbox
         project = self.attempt.task.project
         data = places.opencode_data(self.attempt)
-        given = environment.for_agents(project)
 
         def launch(argv: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
             return sandbox.popen(
                 giving_way(argv),
                 network=True,
-                env=given | env,
+                env=self._given | env,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
             )
@@ -147,6 +157,7 @@ class Bench:
             ),
             launch=launch,
             is_trusted=project.trusted,
+            redact=self.redactor.text,
         )
 
     def keep(self, message: str) -> str:
@@ -220,9 +231,10 @@ class Bench:
             crash.point("prompt-noted")
             recorder = Recorder(self.claim, session)
             desk = Desk(self.claim, session, client)
+            redactor = self.redactor  # of all that comes from OpenCode, before anybody else has it
 
             def hand_on(parts: list[PartSnapshot]) -> None:
-                recorder.write(parts)
+                recorder.write(redactor.value(parts))
                 answers.hand_on(parts)
                 if message is not None and message.is_in(parts):
                     crash.point("message-heard")
@@ -230,6 +242,7 @@ class Bench:
                         message.sent()
 
             def look(status: Status) -> None:
+                status = redactor.value(status)
                 desk.look(status)
                 answers.look(status)
 
@@ -254,9 +267,9 @@ class Bench:
                     self._wait_for(partial(snapshot, client, homes.get(each, conversation), each))
                     for each in prompts
                 ]
-                recorder.settle([part for parts in everything for part in parts])
+                recorder.settle(redactor.value([part for parts in everything for part in parts]))
             crash.point("activity-settled")
-            return outcome
+            return redactor.value(outcome)
         finally:
             stream.close()
             client.close()

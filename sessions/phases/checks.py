@@ -60,5 +60,6 @@ def run_check(
     )
     crash.point("check-run")
     with bench.claim.record():
-        result.finish(done.exit_code, done.output, done.seconds, timed_out=done.timed_out)
+        output = bench.redactor.pieces(done.output)
+        result.finish(done.exit_code, output, done.seconds, timed_out=done.timed_out)
         session.task.note("check.ended", session_id=session.pk, check=result.name, state=result.state)

@@ -9,7 +9,7 @@ from typing import Any
 
 from studio import processes
 from tests import factories
-from tests.faults.studio import CANARIES, ENDED, LIVE, Studio, checkout_sum
+from tests.faults.studio import CANARIES, ENDED, LIVE, PROJECT_SECRET, Studio, checkout_sum
 
 SETTLE_SECONDS = 15  # a run and all that it started is gone by then
 PAGE_SECONDS = 2
@@ -127,17 +127,22 @@ def i08_the_database_and_the_repositories_are_whole(studio: Studio) -> None:
 
 
 def i09_no_secret_is_anywhere_but_in_its_own_place(studio: Studio) -> None:
-    """Not what the environment of whoever started Studio has, not Studio's key, no one's token: not in a file of Studio's, the
-    database and the workspaces among them, not in a repository, and not in what an agent's processes can see of themselves."""
-    key = studio.home / "secret_key"
-    secrets = [*CANARIES.values(), key.read_text().strip(), *filter(None, [studio.token])]
-    words = [part for secret in secrets for part in ("-e", secret)]
+    """Not what the environment of whoever started Studio has, not Studio's keys, no one's token, no project's secret: not in a file of
+    Studio's, the database and the workspaces among them, not in a repository, and not in what an agent's processes can see of
+    themselves, where a check has its project's secrets alone."""
+    keys = sorted(studio.home / name for name in ("secret_key", "vault_key"))
+    secrets = [
+        *CANARIES.values(),
+        *(key.read_text().strip() for key in keys),
+        *filter(None, [studio.token]),
+    ]
+    words = [part for secret in [*secrets, PROJECT_SECRET] for part in ("-e", secret)]
     places = [str(place) for place in (studio.home, *studio.checkouts) if place.exists()]
     found = subprocess.run(
         ["grep", "--recursive", "--files-with-matches", "--text", "--fixed-strings", *words, *places],
         capture_output=True, text=True, check=False,
     ).stdout.splitlines()  # fmt: skip
-    assert found == [str(key)], found
+    assert sorted(found) == list(map(str, keys)), found
     for pid in studio.tagged():
         with contextlib.suppress(OSError):
             told = Path(f"/proc/{pid}/environ").read_text(errors="replace")

@@ -28,6 +28,9 @@ CANARIES = {
     for name in ("AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "NPM_TOKEN")
 }
 
+# What every project of these tests gives its checks, which print it: from there it must go nowhere.
+PROJECT_SECRET = "canary-of-the-projects-3d1f8a02"
+
 
 class Studio(running.Studio):
     """`accepted` are the sessions that an answer promised, `seen` what was final, `checkouts` the repositories' own files."""
@@ -51,8 +54,11 @@ class Studio(running.Studio):
         return answer
 
     def make_project(self, repository: Path, key: str, **fields: Any) -> int:
-        """As for every Studio; from here on the repository's own files must not change."""
-        made = super().make_project(repository, key, **fields)
+        """As for every Studio, with a secret; from here on the repository's own files must not change."""
+        prints = {**running.PASSED, "command": "echo $PROJECT_TOKEN; test -f README.md"}
+        made = super().make_project(repository, key, **({"checks": [prints]} | fields))
+        secret = {"name": "PROJECT_TOKEN", "value": PROJECT_SECRET}
+        self.post(f"/projects/{made}/environment", secret, expect=200)
         self.checkouts.setdefault(repository, checkout_sum(repository))
         return made
 
