@@ -65,4 +65,7 @@ def is_sandboxed() -> bool:
 def workspace(attempt: Attempt) -> Workspace:
     """The attempt's workspace, made or not."""
     source = repository(attempt)
-    return Workspace(source.path, folder(attempt) / "workspace", attempt.key, sandbox(attempt, source))
+    place = folder(attempt) / "workspace"
+    return Workspace(
+        source.path, place, attempt.key, sandbox(attempt, source), never=tuple(attempt.copied_files)
+    )

@@ -102,7 +102,8 @@ def _found_before(known: list[Finding], problem: Finding) -> Finding | None:
 
 def red_checks(session: Session) -> "list[CheckResult]":
     """The required checks of that session that did not pass."""
-    return list(session.check_results.filter(required=True).exclude(state=CheckResult.State.PASSED))
+    checks = session.check_results.filter(kind=CheckResult.Kind.CHECK, required=True)
+    return list(checks.exclude(state=CheckResult.State.PASSED))
 
 
 def obstacles(attempt: Attempt) -> list[str]:

@@ -19,6 +19,7 @@ class Reason(models.TextChoices):
     WORKSPACE = "workspace", "The workspace could not be made"
     SANDBOX = "sandbox", "The sandbox cannot be had on this machine"
     VAULT = "vault", "A secret of the project cannot be read"
+    SETUP = "setup", "The setup of the workspace failed"
     AGENT_START = "agent_start", "OpenCode did not start"
     NO_START = "no_start", "OpenCode took the prompt and did not begin"
     AGENT_REFUSED = "agent_refused", "OpenCode refused what Studio asked of it"
@@ -89,6 +90,7 @@ HANDLING: dict[Reason, Handling] = {
     Reason.VAULT: _by(
         Again.PERSON, "Put the vault key back, or set the secret again on the project's page, then retry."
     ),
+    Reason.SETUP: _by(Again.PERSON, "See what it printed, set the project's setup right, then retry."),
     Reason.AGENT_START: _by(Again.PERSON, "Retry; if it stays, the agent's log says why."),
     Reason.NO_START: _by(Again.PERSON, "Check the model and the provider, then retry."),
     Reason.AGENT_REFUSED: _by(Again.PERSON, "Retry; if it stays, the agent's log says why."),

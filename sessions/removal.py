@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
-from sessions import places
+from sessions import parting, places
 from sessions.hold import held
 from sessions.ledger import Claim
 from sessions.models import Attempt
@@ -66,6 +66,8 @@ def remove(attempt: Attempt, *, by: Any = None) -> None:
         place, name = places.folder(attempt), f"{places.folder(attempt).name}-{stamp()}"
         has_workspace = (place / "workspace").is_dir()
         ref = places.workspace(attempt).keep(claim.keep_alive) if has_workspace else ""
+        if has_workspace:
+            parting.clean_up(claim)
         _refuse_processes(attempt)
         # The row first: a crash in between leaves the folder where it is, and `bring_back` finds it there.
         with claim.write():

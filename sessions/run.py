@@ -15,7 +15,7 @@ from sessions.ledger import Claim, end_session, interrupt, take_back
 from sessions.models import Attempt, Session
 from sessions.models.breaker import pause_seconds
 from sessions.models.session import Phase, State
-from sessions.phases import checks, implementation, planning, review
+from sessions.phases import checks, implementation, planning, review, setup
 from sessions.phases.bench import Bench
 from sessions.phases.turns import begin_waiting
 from sessions.reasons import HANDLING, Again, Failed, Reason
@@ -105,6 +105,7 @@ def work(bench: Bench, session: Session) -> None:
         with bench.claim.write():
             session.advance(State.STARTING)
         crash.point("session-starting")
+        setup.run(bench, session)
         PHASES[session.phase](bench, session)
     except Failed as failure:
         failure.detail = bench.redactor.text(failure.detail)

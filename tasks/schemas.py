@@ -13,6 +13,7 @@ from tasks.forms import LABEL_LENGTH, MOST_BLOCKERS, MOST_LABELS
 from tasks.lifecycle import Status
 from tasks.models import Event, Plan, Priority, Project, Task
 from tasks.models.project import MODEL_NAME, MergeStrategy
+from tasks.models.scripts import LONGEST_COMMAND, MOST_COPIED, validate_copied
 from tasks.models.task import DESCRIPTION_LIMIT
 
 PLAN_LIMIT = COMMENT_LIMIT = DESCRIPTION_LIMIT
@@ -42,6 +43,14 @@ def _model(text: str) -> str:
     return text
 
 
+def _copied(paths: list[str]) -> list[str]:
+    try:
+        validate_copied(paths)
+    except ValidationError as wrong:
+        raise ValueError(wrong.message) from wrong
+    return paths
+
+
 def _ask() -> Literal["ask"]:
     return "ask"
 
@@ -67,6 +76,7 @@ Branch = Annotated[Text, StringConstraints(max_length=200)]
 Folder = Annotated[FilledText, StringConstraints(max_length=1000)]
 ReadableFolder = Annotated[Folder, AfterValidator(_readable)]
 Label = Annotated[FilledText, StringConstraints(max_length=LABEL_LENGTH), AfterValidator(_one_line)]
+Command = Annotated[Text, StringConstraints(max_length=LONGEST_COMMAND)]
 Action = Literal["allow", "ask", "deny"]
 
 
@@ -126,6 +136,15 @@ class ProjectChange(PolicyIn):
         default_factory=bool, description="Let the repository's own OpenCode configuration take effect."
     )
     readable_paths: Annotated[list[ReadableFolder], Field(max_length=50)] = Field(default_factory=list)
+    setup_command: Command = Field(
+        default_factory=str, description="Runs in each new workspace, before the first phase."
+    )
+    setup_seconds: Annotated[int, Field(ge=1, le=7200)] = Field(default_factory=int)
+    cleanup_command: Command = Field(default_factory=str, description="Runs before a workspace is removed.")
+    copied_files: Annotated[list[str], Field(max_length=MOST_COPIED), AfterValidator(_copied)] = Field(
+        default_factory=list,
+        description="Files of the checkout that git does not keep, as `.env`: each new workspace gets them.",
+    )
     most_sessions: Most | None = Field(
         default=None, description="How many of its tasks are worked on at a time. null: no limit of its own."
     )
@@ -210,6 +229,10 @@ class ProjectOut(Schema):
     fix_model: str
     trusted: bool
     readable_paths: list[str]
+    setup_command: str
+    setup_seconds: int
+    cleanup_command: str
+    copied_files: list[str]
     planning: bool
     plan_approval: bool
     ai_review: bool
@@ -296,6 +319,7 @@ def show_project(project: Project) -> dict[str, Any]:
         "fix_model",
         "trusted",
     ]
+    plain += ["setup_command", "setup_seconds", "cleanup_command", "copied_files"]
     plain += ["readable_paths", "demo", "merge_strategy", "most_sessions"]
     shown = {name: getattr(project, name) for name in plain} | project.policy._asdict()
     times = {"archived_at": project.archived_at and project.archived_at.isoformat()}

@@ -85,7 +85,7 @@ def load(tasks: "list[Task]") -> None:
     attempts = _related(Task, "attempts")
     sessions = _related(attempts.model, "sessions")
     requests = _related(sessions.model, "requests").filter(state="open")
-    results = _related(sessions.model, "check_results").defer("output", "command")
+    results = _related(sessions.model, "check_results").filter(kind="check").defer("output", "command")
     prefetch_related_objects(
         tasks,
         "project",

@@ -13,6 +13,7 @@ urlpatterns = [
     path("projects/<str:key>/", views.board, name="board"),
     path("projects/<str:key>/settings/", views.project_settings, name="project-settings"),
     path("projects/<str:key>/environment/", environment_pages.environment, name="environment"),
+    path("projects/<str:key>/environment/setup/", environment_pages.set_up, name="set-up"),
     path(
         "projects/<str:key>/environment/<int:pk>/remove/",
         environment_pages.remove_variable,

@@ -142,6 +142,8 @@ class Attempt(Placed):
     )
     base_oid = models.CharField(max_length=64, blank=True)
     head_oid = models.CharField(max_length=64, blank=True)
+    set_up_at = models.DateTimeField(null=True, help_text="When the setup of its workspace was done.")
+    copied_files = models.JSONField(default=list, help_text="What was copied in, and is never committed.")
     created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True)
 
@@ -339,6 +341,14 @@ class Attempt(Placed):
         """Queue a fix round that Studio asks for by itself."""
         Attempt.objects.filter(pk=self.pk).update(rounds=F("rounds") + 1)
         return self.begin(Phase.FIX, **inputs)
+
+    def copies(self, paths: list[str]) -> None:
+        """These files are about to be copied into its workspace."""
+        self._keep(copied_files=sorted({*self.copied_files, *paths}))
+
+    def set_up(self, *, done: bool) -> None:
+        """Its workspace was set up; or is not any more."""
+        self._keep(set_up_at=timezone.now() if done else None)
 
     def record(self, **oids: str) -> None:
         """Keep `base_oid` or `head_oid`."""

@@ -12,9 +12,15 @@ class CheckResult(models.Model):
         FAILED = "failed", "Failed"
         TIMED_OUT = "timed_out", "Timed out"
 
+    class Kind(models.TextChoices):
+        CHECK = "check", "Check"
+        SETUP = "setup", "Setup"
+        CLEANUP = "cleanup", "Clean-up"
+
     session = models.ForeignKey(
         "agent_sessions.Session", on_delete=models.CASCADE, related_name="check_results"
     )
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.CHECK)
     name = models.CharField(max_length=100)
     command = models.TextField()
     required = models.BooleanField(default=True)
@@ -28,7 +34,7 @@ class CheckResult(models.Model):
     class Meta:
         ordering: ClassVar = ["pk"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["session", "name"], name="one_result_per_check")
+            models.UniqueConstraint(fields=["session", "kind", "name"], name="one_result_per_check")
         ]
 
     def __str__(self) -> str:

@@ -73,6 +73,9 @@ class Bench:
             with workspace_failures():
                 removal.bring_back(self.claim, self.claim.tick)
                 made, known = places.workspace(self.attempt), self.attempt
+                if known.set_up_at and not made.exists():
+                    with self.claim.record():
+                        known.set_up(done=False)
                 target = known.task.target
                 base = made.create(target, self.claim.tick, base=known.base_oid, head=known.head_oid)
             crash.point("workspace-made")
@@ -81,6 +84,12 @@ class Bench:
                     self.attempt.record(base_oid=base)
             self._workspace = made
         return self._workspace
+
+    def copies(self, paths: list[str]) -> None:
+        """These files are about to be copied into the workspace: from here on no commit of it has them."""
+        with self.claim.record():
+            self.attempt.copies(paths)
+        self._workspace = None
 
     @property
     def provider(self) -> Provider:

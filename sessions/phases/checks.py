@@ -3,7 +3,7 @@
 from typing import Any
 
 from sessions import anchors, environment
-from sessions.models import Session
+from sessions.models import CheckResult, Session
 from sessions.models.session import State
 from sessions.phases.bench import Bench, workspace_failures
 from sessions.progress import checks_completed
@@ -22,7 +22,11 @@ def run(bench: Bench, session: Session) -> None:
     follow(bench, head)
     given = environment.for_commands(session.task.project)
     for check in session.task.project.checks:
-        run_check(bench, session, check, head, given)
+        seconds = float(check.get("timeout") or DEFAULT_SECONDS)
+        run_command(
+            bench, session, check["name"], check["command"], seconds, given,
+            required=check.get("required", True), head_oid=head,
+        )  # fmt: skip
     crash.point("checks-run")
     with bench.claim.write():
         checks_completed(session)
@@ -38,21 +42,28 @@ def follow(bench: Bench, head: str) -> None:
                 step.take()
 
 
-def run_check(
-    bench: Bench, session: Session, check: dict[str, Any], head: str, given: dict[str, str]
-) -> None:
-    """Run one command with a shell; its result is stored whatever it is."""
+def run_command(
+    bench: Bench,
+    session: Session,
+    name: str,
+    command: str,
+    seconds: float,
+    given: dict[str, str],
+    *,
+    kind: CheckResult.Kind = CheckResult.Kind.CHECK,
+    **about: Any,
+) -> CheckResult:
+    """Run one command with a shell, for `seconds` at most; its result is stored whatever it is."""
     with bench.claim.record():
         result, _ = session.check_results.get_or_create(
-            name=check["name"],
-            defaults={"command": check["command"], "required": check.get("required", True), "head_oid": head},
+            name=name, kind=kind, defaults={"command": command, **about}
         )
-        Session.objects.filter(pk=session.pk).update(doing=f"check {check['command']}"[:200])
+        Session.objects.filter(pk=session.pk).update(doing=f"{kind} {command}"[:200])
         session.task.note("check.started", session_id=session.pk, check=result.name)
     crash.point("check-begun")
     done = bench.workspace.sandbox.run(
-        giving_way(["sh", "-c", check["command"]]),
-        timeout=float(check.get("timeout") or DEFAULT_SECONDS),
+        giving_way(["sh", "-c", command]),
+        timeout=seconds,
         tick=bench.claim.tick,
         network=True,
         env=given,
@@ -63,3 +74,4 @@ def run_check(
         output = bench.redactor.pieces(done.output)
         result.finish(done.exit_code, output, done.seconds, timed_out=done.timed_out)
         session.task.note("check.ended", session_id=session.pk, check=result.name, state=result.state)
+    return result

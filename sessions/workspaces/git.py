@@ -70,6 +70,7 @@ class Workspace:
     path: Path
     key: str
     sandbox: Sandbox
+    never: tuple[str, ...] = ()  # paths of files that are left out of every commit and every diff
 
     def __post_init__(self) -> None:
         if not KEY.match(self.key):
@@ -130,6 +131,10 @@ class Workspace:
         if not head:  # the agent made a branch without a commit
             git("symbolic-ref", "HEAD", f"refs/heads/{self.branch}")
             git("update-ref", f"refs/heads/{self.branch}", self.base())
+        elif not snapshot.is_free(git, self.base(), head):  # its work stays, and its commits go
+            before = resolve(self._source(), self._ref("attempts"))
+            goes_on = bool(before) and is_ancestor(git, before, head)
+            git("update-ref", "HEAD", before if goes_on else self.base())
         snapshot.stage_all(git)
         if not git("diff-index", "--cached", "--name-only", "HEAD") and not self._is_merging(git):
             return resolve(git, "HEAD")
@@ -139,6 +144,11 @@ class Workspace:
             env=committer(),
         )
         return checked(resolve(git, "HEAD"))
+
+    def tracked(self, paths: list[str]) -> list[str]:
+        """Those of the paths that git keeps here."""
+        found = self._git()("--literal-pathspecs", "ls-files", "-z", "--", *paths)
+        return found.decode(errors="surrogateescape").split("\0")[:-1]
 
     def export(self, oid: str, tick: Tick | None = None) -> None:
         """Bring a commit of the workspace into the source, as refs/studio/attempts/<key>.
@@ -184,7 +194,7 @@ class Workspace:
     def _git(self, tick: Tick | None = None, timeout: float = 600) -> WorkspaceGit:
         if not self.exists():
             raise GitError(f"The workspace {self.path} is gone.", code="workspace_missing")
-        return WorkspaceGit(self.sandbox, tick=tick, timeout=timeout)
+        return WorkspaceGit(self.sandbox, tick=tick, timeout=timeout, never=self.never)
 
     def _source(self) -> SourceGit:
         return SourceGit(self.source, timeout=120)

@@ -175,7 +175,8 @@ class SourceGit(Git):
 class WorkspaceGit(Git):
     """git on a workspace: inside its sandbox, without network, told where the repository is instead of looking for it.
 
-    GitError with the code workspace_broken where the workspace has no repository of its own (any more).
+    GitError with the code workspace_broken where the workspace has no repository of its own (any more). Files at the paths `never` are
+    left out of all that is taken of the workspace.
     """
 
     def __init__(
@@ -185,12 +186,14 @@ class WorkspaceGit(Git):
         tick: Tick | None = None,
         timeout: float = 600,
         config: tuple[str, ...] = (),
+        never: tuple[str, ...] = (),
     ) -> None:
         self.sandbox = sandbox
         self.folder = sandbox.workspace / ".git"
         self.tick = tick
         self.timeout = timeout
         self.config = config
+        self.never = never
 
     def _run(self, command: Command) -> Completed:
         if command.args[0] != "init" and (self.folder.is_symlink() or not self.folder.is_dir()):

@@ -20,6 +20,9 @@ def take(git: WorkspaceGit, base: str, *, with_branches: bool = False) -> str:
     which branch HEAD names. With `with_branches` the tips of all branches are parents too, so that they are kept with it."""
     tree, _ = files(git)
     head = resolve(git, "HEAD") or base
+    if not is_free(git, base, head):
+        head = base
+    _forget(git, {})
     where = git("symbolic-ref", "--quiet", "HEAD", ok=(0, 1)).decode().strip()
     staged = git("ls-files", "--stage", "-z")
     parents = [head]
@@ -28,7 +31,7 @@ def take(git: WorkspaceGit, base: str, *, with_branches: bool = False) -> str:
     except GitError:  # a conflict that is not resolved: no tree can hold it, the message tells it apart
         pass
     if with_branches:
-        parents += [tip for tip in tips(git) if tip not in parents]
+        parents += [tip for tip in tips(git) if tip not in parents and is_free(git, base, tip)]
     index = git("hash-object", "--stdin", input=staged).decode().strip()
     return _commit(git, tree, parents, f"{HEAD_LINE}{where}\n{INDEX_LINE}{index}\n")
 
@@ -118,7 +121,23 @@ def _add(git: WorkspaceGit, own: dict[str, str]) -> list[str]:
         if error.code != "git_failed":
             raise
         git("add", "--all", *options, input=b"\0".join(paths), env=own)  # a file went while it was read
+    _forget(git, own)
     return [name.rstrip("/") for name in nested]
+
+
+def _forget(git: WorkspaceGit, own: dict[str, str]) -> None:
+    """Take out of an index what is never to be committed, also where the agent has added or committed it."""
+    if git.never:
+        command = ("rm", "--cached", "-r", "-f", "--quiet", "--ignore-unmatch", "--")
+        git("--literal-pathspecs", *command, *git.never, env=own)
+
+
+def is_free(git: WorkspaceGit, base: str, oid: str) -> bool:
+    """Whether no commit between the two has touched what is never to be committed."""
+    if not git.never:
+        return True
+    history = ("rev-list", "--full-history", "--max-count=1", f"{checked(base)}..{checked(oid)}", "--")
+    return not git("--literal-pathspecs", *history, *git.never)
 
 
 def _nested(git: WorkspaceGit, own: dict[str, str]) -> list[str]:

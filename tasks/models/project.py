@@ -11,6 +11,7 @@ from django.utils import timezone
 from studio.errors import Conflict, Forbidden
 from studio.roles import Role
 from tasks import permissions, repositories
+from tasks.models.scripts import Scripts
 
 MODEL_NAME = RegexValidator(r"\A[^\s/]+/\S+\Z", "Give a model as provider/model, without spaces.")
 
@@ -71,7 +72,7 @@ class ProjectQuerySet(models.QuerySet["Project"]):
         return self.exclude(archived_at=None).order_by("-archived_at")
 
 
-class Project(models.Model):
+class Project(Scripts):
     key = models.CharField(
         max_length=10,
         unique=True,
