@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from sessions import removal
-from sessions.models import Activity, Attempt, Breaker, CheckResult, FollowUp, Request, Session
+from sessions.models import Activity, Attempt, Breaker, CheckResult, FollowUp, Pause, Request, Session
 from studio.admin import Shown
 from studio.errors import Refusal
 from studio.roles import Role
@@ -99,6 +99,15 @@ class CheckResultAdmin(Shown):
     search_fields = ["=session__id", "name", "command", f"{OF_SESSION}__title"]
     date_hierarchy = "started_at"
     ordering = ["-pk"]
+
+
+@admin.register(Pause)
+class PauseAdmin(Shown):
+    list_display = ["__str__", "by", "since", "reason", "running"]
+    list_filter = ["running", "project"]
+    list_select_related = ["project", "by"]
+    search_fields = ["reason", "project__key"]
+    date_hierarchy = "since"
 
 
 @admin.register(Breaker)

@@ -64,6 +64,8 @@ class Obstacles:
 
     def of(self, attempt: Attempt) -> Words:
         """What the attempt waits for; for a worker, where there is no obstacle."""
+        if attempt.lease != Lease.CLAIMABLE:
+            return Words("Waits for a worker")
         project = attempt.task.project
         if pause := self.pauses.get(None) or self.pauses.get(project.pk):
             return Words("Paused", pause.says)
@@ -88,11 +90,6 @@ class Obstacles:
 def full_words(most: int) -> Words:
     """What is said of a project that has `most` at work."""
     return Words("Waits for its project", f"at work on {most} of its tasks, which is its limit")
-
-
-def waits_for(attempt: Attempt) -> Words:
-    """What a queued attempt waits for."""
-    return Obstacles().of(attempt) if attempt.lease == Lease.CLAIMABLE else Words("Waits for a worker")
 
 
 def _setup() -> Provider | None:

@@ -25,7 +25,7 @@ class SessionsConfig(AppConfig):
         topics.register("session", live.SessionTopic())
         repositories.inspect, repositories.backend = inspect, backend
         offered.known = offers.known
-        standing.waits_for = admission.waits_for
+        standing.obstacles = admission.Obstacles
         context.banners |= {
             "demo_model": provider.is_demo,
             "sandbox_off": lambda: not places.is_sandboxed(),

@@ -6,7 +6,7 @@ from ninja import Field, Schema
 from pydantic import StringConstraints
 
 from sessions import removal
-from sessions.admission import waits_for
+from sessions.admission import Obstacles
 from sessions.models import Activity, Attempt, Request, Session
 from sessions.models.session import Phase, State
 from sessions.workspaces.diff import Diff
@@ -261,7 +261,7 @@ def show_diff(diff: Diff) -> dict[str, Any]:
 
 def show_progress(session: Session) -> dict[str, Any]:
     """How a live session gets on, as `ProgressOut`."""
-    waits = waits_for(session.attempt) if session.state == "queued" else Words("")
+    waits = Obstacles().of(session.attempt) if session.state == "queued" else Words("")
     level = "paused" if waits.about else session.silence or "working"
     since = session.silent_since if session.silence else session.active_at or session.created_at
     times = {"since": since, "stops_at": session.stops_at, "again_at": waits.again_at}

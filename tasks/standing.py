@@ -71,17 +71,24 @@ class Step:
     note: str = ""
 
 
-def _for_a_worker(attempt: Any) -> Words:
-    return Words("Waits for a worker")
+class NoObstacles:
+    """Nothing but a worker is waited for."""
+
+    def of(self, attempt: Any) -> Words:
+        """What a queued attempt waits for, but for since when."""
+        return Words("Waits for a worker")
 
 
-# What a queued attempt waits for, but for since when. The app of the sessions hands in its own.
-waits_for: Callable[[Any], Words] = _for_a_worker
+# Made once for all tasks that are loaded together. The app of the sessions hands in its own.
+obstacles: Callable[[], Any] = NoObstacles
 
 
 def load(tasks: "list[Task]") -> None:
     """Read what `Standing` needs for all of these at once: as many queries for fifty tasks as for one."""
     _read_revs([task for task in tasks if not hasattr(task, "rev")])
+    shared = obstacles()
+    for task in tasks:
+        task.obstacles = getattr(task, "obstacles", shared)  # type: ignore[attr-defined]
     attempts = _related(Task, "attempts")
     sessions = _related(attempts.model, "sessions")
     requests = _related(sessions.model, "requests").filter(state="open")
@@ -163,7 +170,8 @@ class Standing:
         return Words(WORKING[session.phase], session.doing, session.started_at, self.hue, running=True)
 
     def _queued_words(self, session: Any) -> Words:
-        return waits_for(self.attempt)._replace(since=self.attempt.claimable_at or session.created_at)
+        words: Words = self.task.obstacles.of(self.attempt)  # type: ignore[attr-defined]
+        return words._replace(since=self.attempt.claimable_at or session.created_at)
 
     def _request_words(self, request: Any) -> Words:
         if request.kind == "question":

@@ -8,14 +8,27 @@ from django.contrib import admin as django_admin
 from django.test import Client
 from django.urls import reverse
 
-from sessions.models import Activity, Attempt, CheckResult, FollowUp, Request, Session
+from sessions.models import Activity, Attempt, CheckResult, FollowUp, Pause, Request, Session
 from studio.errors import Invalid
 from studio.models import ApiToken
 from tasks import repositories
 from tasks.models import Approval, Comment, Event, Finding, Membership, Plan, Project, Task
 from tests import factories
 
-SHOWN = [Activity, Approval, Attempt, CheckResult, Comment, Event, Finding, FollowUp, Plan, Request, Session]
+SHOWN = [
+    Activity,
+    Approval,
+    Attempt,
+    CheckResult,
+    Comment,
+    Event,
+    Finding,
+    FollowUp,
+    Pause,
+    Plan,
+    Request,
+    Session,
+]
 ALL = [*SHOWN, ApiToken, Membership, Project, Task]
 
 
@@ -38,6 +51,7 @@ def rows(task: Task, alice: Any) -> dict[Any, Any]:
     factories.make_check_result(session)
     task.comments.create(by=alice, body="Why?")
     task.approvals.create(by=alice, oid="a" * 40)
+    Pause.begin(task.project, by=alice)
     ApiToken.issue(alice, name="nightly")
     return {model: model.objects.first() for model in ALL}
 

@@ -55,6 +55,16 @@ def test_eight_workers_at_once_never_have_more_than_the_limit(limited: Project) 
             claim.finish_stop()
 
 
+def test_workers_of_six_machines_that_want_six_attempts_at_once_get_two(limited: Project) -> None:
+    """No two of them meet at the same attempt: what stops them is the project's row alone."""
+    for number, task in enumerate(queued(limited, 6)):
+        Attempt.objects.filter(task=task).update(runner=f"machine{number}")
+    machines = iter([f"machine{number}" for number in range(6)])
+    results = in_threads(6, lambda: ledger.claim(next(machines)))
+    assert len([each for each in results if isinstance(each, ledger.Claim)]) == 2
+    assert results.count(None) == 4
+
+
 def test_the_limit_of_one_project_leaves_the_workers_to_another(limited: Project, repository: Any) -> None:
     queued(limited, 4)
     other = queued(factories.make_project(repository, key="OTHER"), 2)

@@ -4,7 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from sessions import ledger, lineup
@@ -194,6 +196,23 @@ def test_the_page_moves_pauses_and_resumes_by_plain_forms(
     assert fragment.index(first.get_absolute_url()) < fragment.index(second.get_absolute_url())
     client.post(f"/projects/{project.key}/pause/", {"running": "finish"})
     assert f'action="/projects/{project.key}/resume/"' in client.get("/queue/").content.decode()
+
+
+def test_pages_ask_no_more_for_many_that_wait_than_for_one(
+    client: Client, project: Project, alice: Any
+) -> None:
+    client.force_login(alice)
+    Pause.begin(project)
+    queued(project, 1)
+    pages = (f"/projects/{project.key}/", "/queue/")
+    counts = []
+    for _ in range(2):
+        for page in pages:
+            with CaptureQueriesContext(connection) as asked:
+                client.get(page)
+            counts.append(len(asked))
+        queued(project, 12)
+    assert counts[2:] == counts[:2]
 
 
 def test_a_retry_later_stands_by_its_time_again(project: Project) -> None:
