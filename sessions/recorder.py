@@ -20,10 +20,11 @@ LONGEST_TEXT = 1_000_000  # characters
 
 
 class Recorder:
-    """The one writer of a session's activity, under its claim."""
+    """The one writer of a session's activity, under its claim; not `is_agent`: what Studio itself runs, which is no sign of life of an agent."""
 
-    def __init__(self, claim: Claim, session: Session) -> None:
+    def __init__(self, claim: Claim, session: Session, *, is_agent: bool = True) -> None:
         self.claim = claim
+        self.is_agent = is_agent
         self.session = session
         self.rev = session.rev
         self.rows: dict[str, Activity] = {row.part_id: row for row in session.activity.all()}
@@ -53,7 +54,8 @@ class Recorder:
     def settle(self, parts: list[PartSnapshot]) -> None:
         """Make the rows equal to `parts`, which is all that OpenCode has of this session."""
         self.write(parts)
-        self._remove(self.rows.keys() - {part.part_id for part in parts})
+        theirs = {part_id for part_id, row in self.rows.items() if row.opencode_session_id}
+        self._remove(theirs - {part.part_id for part in parts})
 
     def _remove(self, part_ids: Iterable[str]) -> None:
         """OpenCode took parts back: a retry of the provider drops what was half said. What follows them moves up."""
@@ -109,7 +111,8 @@ class Recorder:
             )
         self.rev = rev
         self.session.rev = rev
-        self.claim.alive()
+        if self.is_agent:
+            self.claim.alive()
         crash.point("part-recorded")
 
     def _summary(self, written: list[Activity]) -> dict[str, Any]:

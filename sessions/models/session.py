@@ -133,7 +133,7 @@ class Session(models.Model):
         if not self.opencode_session_id:
             return False
         kin = Session.objects.filter(pk__in=[each.pk for each in self.lineage])
-        heard = Q(activity__isnull=False) | Q(follow_ups__state="sent")
+        heard = Q(activity__opencode_session_id__gt="") | Q(follow_ups__state="sent")
         return kin.filter(heard, opencode_session_id=self.opencode_session_id).exists()
 
     @property

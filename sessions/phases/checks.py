@@ -6,6 +6,7 @@ from sessions import anchors, environment
 from sessions.models import CheckResult, Session
 from sessions.models.session import State
 from sessions.phases.bench import Bench, workspace_failures
+from sessions.phases.console import Console
 from sessions.progress import checks_completed
 from sessions.workspaces.processes import giving_way
 from studio import crash
@@ -61,17 +62,25 @@ def run_command(
         Session.objects.filter(pk=session.pk).update(doing=f"{kind} {command}"[:200])
         session.task.note("check.started", session_id=session.pk, check=result.name)
     crash.point("check-begun")
+    console = Console(bench, session, result)
+
+    def tick() -> None:
+        bench.claim.tick()
+        console.tick()
+
     done = bench.workspace.sandbox.run(
         giving_way(["sh", "-c", command]),
         timeout=seconds,
-        tick=bench.claim.tick,
+        tick=tick,
         network=True,
         env=given,
         max_output=KEPT_BYTES,
+        on_output=console.take,
     )
     crash.point("check-run")
     with bench.claim.record():
         output = bench.redactor.pieces(done.output)
         result.finish(done.exit_code, output, done.seconds, timed_out=done.timed_out)
         session.task.note("check.ended", session_id=session.pk, check=result.name, state=result.state)
+        console.end(result)
     return result

@@ -19,6 +19,7 @@ FOLD_TEXT = 600  # characters of a prompt or a thought that are put into the pag
 SHOWN_TEXT = 12_000  # characters of a message: a frame of the live stream is at most 16 kB
 SHOWN_OUTPUT = 200_000
 ARGUMENTS = ("command", "filePath", "pattern", "url", "description", "query", "name", "path")
+COMMANDS = {"check", "setup"}  # Studio's own: what they print shows while they run
 FILE_TOOLS = {"read", "edit", "write", "patch", "apply_patch", "multiedit", "list"}
 
 
@@ -109,7 +110,7 @@ def _end(entry: Activity) -> str:
     took = duration(seconds) if seconds is not None and seconds >= 1 else ""
     code = _exit_code(entry)
     found = {
-        "bash": "" if code is None else f"exit {code}",
+        **dict.fromkeys(("bash", *COMMANDS), "" if code is None else f"exit {code}"),
         "read": f"{len(entry.output.splitlines())} lines" if entry.output else "",
         "todowrite": _done_of(entry),
     }.get(entry.tool, "")
@@ -123,8 +124,8 @@ def _done_of(entry: Activity) -> str:
 
 
 def _tail(entry: Activity) -> str:
-    """The end of what a call that went wrong printed."""
-    if _state(entry) != "bad":
+    """The end of what a call that went wrong has printed, or one of Studio's own that runs."""
+    if _state(entry) != "bad" and not (entry.tool in COMMANDS and _state(entry) == "run"):
         return ""
     return "\n".join(entry.output.strip().splitlines()[-TAIL_LINES:])[-2000:]
 
