@@ -59,7 +59,7 @@ def run_command(
         result, _ = session.check_results.get_or_create(
             name=name, kind=kind, defaults={"command": command, **about}
         )
-        Session.objects.filter(pk=session.pk).update(doing=f"{kind} {command}"[:200])
+        Session.objects.filter(pk=session.pk).update(doing=f"{kind} {name}"[:200])
         session.task.note("check.started", session_id=session.pk, check=result.name)
     crash.point("check-begun")
     console = Console(bench, session, result)

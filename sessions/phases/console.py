@@ -34,6 +34,7 @@ class Console:
             kind="tool",
             state="running",
             tool=result.kind,
+            title=result.name,
             input={"command": result.command},
             started_at=timezone.now(),
         )

@@ -43,7 +43,7 @@ def line(entry: Activity) -> Line:
     additions, deletions, patch = _change(entry)
     return Line(
         state=_state(entry),
-        name=entry.tool or "tool",
+        name=(entry.tool in COMMANDS and entry.title) or entry.tool or "tool",
         argument=argument(entry),
         end=_end(entry),
         additions=additions,
