@@ -28,6 +28,7 @@ POINTS = {
     "claimed": "worker",
     "session-starting": "worker",
     "workspace-made": "worker",
+    "set-up": "worker",  # its setup has run, and no row says so
     "server-launched": "worker",  # it does not answer yet
     "server-up": "worker",
     "conversation-made": "worker",

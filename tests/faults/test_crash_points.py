@@ -113,6 +113,16 @@ def test_the_worker_is_killed_in_a_build(studio: Studio, fresh_repository: Path,
     right_result(studio, task)
 
 
+@pytest.mark.fault("R01")
+def test_the_worker_is_killed_with_a_workspace_set_up(studio: Studio, fresh_repository: Path) -> None:
+    made = project(studio, fresh_repository, setup_command="echo set up with $PROJECT_TOKEN")
+    task = studio.file(made, "Make a file", BUILD)
+    studio.arm("set-up")
+    studio.execute(task)
+    noticed(studio, task, studio.fired())
+    right_result(studio, task)
+
+
 @pytest.mark.parametrize("point", points(["attempt-started", "execute-committed"]))
 def test_the_web_process_is_killed_while_it_starts_an_execution(
     studio: Studio, fresh_repository: Path, point: str
@@ -296,6 +306,7 @@ def test_every_point_has_its_test() -> None:
     others = {
         "attempt-started",
         "execute-committed",
+        "set-up",
         "plan-answered",
         "verdict-read",
         "failure-named",
