@@ -17,7 +17,8 @@ from tests import factories
 from tests.scripts import Script
 from tests.sessions.test_ledger import in_threads
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
+THREADS = pytest.mark.django_db(transaction=True)
 
 
 def queued(project: Project, count: int) -> list[Task]:
@@ -45,6 +46,7 @@ def rings(settings: Any) -> Any:
     return count
 
 
+@THREADS
 def test_eight_workers_at_once_never_have_more_than_the_limit(limited: Project) -> None:
     queued(limited, 6)
     for _ in range(3):
@@ -55,6 +57,7 @@ def test_eight_workers_at_once_never_have_more_than_the_limit(limited: Project) 
             claim.finish_stop()
 
 
+@THREADS
 def test_workers_of_six_machines_that_want_six_attempts_at_once_get_two(limited: Project) -> None:
     """No two of them meet at the same attempt: what stops them is the project's row alone."""
     for number, task in enumerate(queued(limited, 6)):

@@ -21,7 +21,8 @@ from tests import factories
 from tests.scripts import Script
 from tests.sessions.test_ledger import begin, in_threads
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
+THREADS = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
@@ -66,6 +67,7 @@ def test_a_resume_wakes_every_worker_in_the_same_transaction(started: Task, sett
     assert OrmQ.objects.filter(key=settings.LONG_JOBS).count() == settings.STUDIO_CONCURRENCY
 
 
+@THREADS
 def test_of_eight_who_pause_at_once_one_does(project: Project) -> None:
     results = in_threads(8, lambda: Pause.begin(project))
     assert len([each for each in results if isinstance(each, Pause)]) == 1
@@ -181,6 +183,7 @@ def test_a_viewer_reads_the_banner_of_everything_and_cannot_end_it(client: Clien
     assert client.post("/queue/resume/").status_code == 403
 
 
+@THREADS
 def test_an_operator_drains_waits_and_resumes(started: Task, capsys: Any) -> None:
     claim = ledger.claim()
     assert claim is not None

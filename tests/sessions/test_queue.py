@@ -21,7 +21,8 @@ from tests import factories
 from tests.scripts import Script
 from tests.sessions.test_ledger import begin, in_threads
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
+THREADS = pytest.mark.django_db(transaction=True)
 
 
 def queued(project: Project, count: int, **fields: Any) -> list[Task]:
@@ -128,6 +129,7 @@ def test_a_viewer_sees_the_queue_and_cannot_move(client: Client, project: Projec
     assert claims() == [task.key for task in tasks]
 
 
+@THREADS
 def test_eight_moves_at_once_leave_everyone_in_the_line_once(project: Project) -> None:
     tasks = queued(project, 4)
     results = in_threads(8, lambda: move(tasks[3], Way.UP))
