@@ -34,22 +34,21 @@ def test_a_limit_a_move_and_two_pauses_hold_on_the_real_studio(
     session = studio.sessions(third)[0]["id"]
     until(lambda: any(entry["tool"] == "bash" for entry in studio.activity(session)), 60, "its command")
     studio.post(f"/projects/{project}/pause", {"running": "interrupt"}, expect=200)
-    until(lambda: not line(studio, "at_work"), 20, "the interruption")
-    assert (studio.sessions(third)[0]["state"], studio.sessions(third)[0]["reason"]) == (
-        "interrupted",
-        "paused",
-    )
+    until(lambda: not line(studio, "at_work"), 60, "the interruption")
+    cut, following = studio.sessions(third)
+    assert (cut["state"], cut["reason"], following["state"]) == ("interrupted", "paused", "queued")
+    assert following["opencode_session_id"] == cut["opencode_session_id"]
     assert line(studio, "held") == [third, second]
+
     resume(studio, project)
-    assert studio.api("POST", f"/tasks/{second}/cancel").status_code == 200
-    for task in (first, third):
-        studio.wait_for(task, "review")
-    times = sorted(
-        (session["started_at"], session["ended_at"])
-        for task in (first, third)
-        for session in studio.sessions(task)
-    )
+    until(lambda: line(studio, "at_work") == [third], 60, "what was interrupted")
+    assert studio.status(first) == "review"
+    sessions = [session for task in (first, third) for session in studio.sessions(task)]
+    times = sorted((each["started_at"], each["ended_at"]) for each in sessions if each["ended_at"])
     assert all(ended <= started for (_, ended), (started, _) in itertools.pairwise(times)), times
+    for task in (second, third):
+        studio.api("POST", f"/tasks/{task}/cancel")
+        until(lambda task=task: studio.status(task) == "cancelled", 60, "the cancellation")
 
 
 def file(studio: Studio, project: int, name: str) -> int:
