@@ -5,7 +5,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sessions import places
+from sessions import places, redaction
 from sessions.models import Attempt
 from sessions.workspaces.diff import FileDiff, diff
 from sessions.workspaces.plumbing import GitError, SourceGit
@@ -24,6 +24,7 @@ def anchor(attempt: Attempt, remarks: Iterable[Place]) -> None:
     the file, or the whole change."""
     oid = attempt.head_oid
     git = SourceGit(places.repository(attempt).path, timeout=GIT_SECONDS) if oid else None
+    redactor = redaction.Redactor(redaction.secrets(attempt.task.project))
     texts: dict[str, list[str] | None] = {}
     for remark in remarks:
         remark.found_oid = remark.oid = oid
@@ -37,7 +38,7 @@ def anchor(attempt: Attempt, remarks: Iterable[Place]) -> None:
         elif remark.line:
             remark.end_line = min(max(remark.end_line or remark.line, remark.line), max(len(lines), 1))
             quoted = lines[remark.line - 1 : remark.end_line][:QUOTE_LINES]
-            remark.quote = "\n".join(quoted).replace("\x00", "")[:QUOTE_CHARACTERS]
+            remark.quote = redactor.text("\n".join(quoted).replace("\x00", ""))[:QUOTE_CHARACTERS]
 
 
 class Step(NamedTuple):

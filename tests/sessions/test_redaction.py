@@ -151,9 +151,7 @@ def test_whatever_says_a_secret_no_row_and_no_log_has_it(
     """The agent prints its environment, plans, answers and reviews with the secret; the provider and a check say it too."""
     secret, hidden = "canary-of-agents-4f9a1c77", "canary-of-checks-93b1d0e2"
     told = f"The token is {secret}."
-    printing = (
-        "env; echo $API_TOKEN | base64; echo only the check has ${DEPLOY_KEY:-nothing}; echo new > new.txt"
-    )
+    printing = "env; echo $API_TOKEN | base64; echo only the check has ${DEPLOY_KEY:-nothing}; echo $API_TOKEN > new.txt"
     found = {
         "severity": "warning",
         "title": f"Hard-coded {secret}",
@@ -188,7 +186,9 @@ def test_whatever_says_a_secret_no_row_and_no_log_has_it(
     assert "[redacted: OPENCODE_SERVER_PASSWORD]" in shell.output
     assert said in Activity.objects.filter(kind="reasoning").get().text
     assert "[redacted: DEPLOY_KEY]" in CheckResult.objects.get().output
-    assert said in Finding.objects.get().title
+    finding = Finding.objects.get()
+    assert said in finding.title
+    assert finding.quote == said, "the agent has written it into the change, where it stays"
     assert said in Session.objects.get(phase="review").result["summary"]
     encoded = base64.b64encode(secret.encode()).decode()[:20]
     for name, row in everything_stored():
