@@ -4,6 +4,7 @@ import base64
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from django.apps import apps
+from django.db import connection
 
 from sessions import places, redaction
 from sessions.models import Activity, CheckResult, Session
@@ -142,6 +144,26 @@ def everything_stored() -> Iterator[tuple[str, str]]:
             yield table.__name__, str(row)
 
 
+@contextmanager
+def watched(words: str) -> Iterator[list[str]]:
+    """What was in the activity with these words, at any time while the block ran."""
+    leaks: list[str] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.02):
+            leaks.extend(str(row) for row in Activity.objects.values() if words in str(row))
+        connection.close()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield leaks
+    finally:
+        over.set()
+        watcher.join()
+
+
 @pytest.mark.real
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.timeout(180)
@@ -177,7 +199,9 @@ def test_whatever_says_a_secret_no_row_and_no_log_has_it(
     task = factories.make_task(project, description=f"```demo\n{json.dumps(script)}\n```")
     task.execute()
     said = "[redacted: API_TOKEN]"
-    failed = carried(task)
+    with watched(secret[:12]) as leaks:
+        failed = carried(task)
+    assert not leaks, "while it was being said"
     assert (failed.phase, failed.state, failed.detail) == ("fix", "failed", f"bad key {said}")
     assert said in Plan.objects.get().body
     (shell,) = Activity.objects.filter(tool="bash")
