@@ -46,6 +46,7 @@ def test_a_maintainer_sets_a_secret_and_a_setup_and_nobody_reads_the_secret_agai
     studio.post(f"/tasks/{task}/execute")
     page.goto(f"{studio.url}/tasks/{task}/")
     page.evaluate("window.sameDocument = true")
+    expect(page.locator(".entry", has_text="made.txt")).to_have_count(1, timeout=2 * PHASE)
     shows = page.locator(".entry", has_text="token [redacted: API_TOKEN]")
     expect(shows).to_contain_text("COLOUR=green", timeout=PHASE)
     assert page.evaluate("window.sameDocument"), "it came by itself"
