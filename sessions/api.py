@@ -163,6 +163,21 @@ def list_attempts(request: HttpRequest, task_id: int, cursor: Cursor = 0, limit:
     return page(rows.order_by("pk"), schemas.show_attempt, limit)
 
 
+@tasks.post("/{int:task_id}/new-attempt", response=STARTED, openapi_extra=DOCUMENTED)
+@repeatable
+def new_attempt(request: HttpRequest, task_id: int) -> Any:
+    """Try it again from scratch, in a new attempt beside the old one. While something runs: 409 with the `session_id` of that."""
+    return start(request, task_id, lambda task: Attempt.anew(task, by=request.user))
+
+
+@attempts.post("/{int:attempt_id}/choose", response=responses({200: schemas.AttemptOut}, 409))
+def choose(request: HttpRequest, attempt_id: int) -> Any:
+    """Go back to an attempt that was set aside, in the state in which it was left. Starts nothing; 409 while something runs."""
+    attempt = _attempt_of(request, attempt_id, Role.MEMBER)
+    attempt.choose(by=request.user)
+    return schemas.show_attempt(attempt)
+
+
 @attempts.get("/{int:attempt_id}/loss", response=responses({200: schemas.LossOut}, 409))
 def get_loss(request: HttpRequest, attempt_id: int) -> Any:
     """What removing the workspace would take off the disk. 409 says why it cannot be removed."""

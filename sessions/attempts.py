@@ -13,7 +13,8 @@ from sessions.models import Attempt
 from studio.errors import Refusal
 from studio.http import PageRequest
 from studio.roles import Role
-from tasks.views import page
+from tasks.lifecycle import allows
+from tasks.views import page, task_for_member
 
 
 @login_required
@@ -23,7 +24,26 @@ def attempts(request: PageRequest, pk: int) -> HttpResponse:
     context = page(request, pk, "attempts")
     mine = Attempt.objects.filter(task=pk).select_related("task__project").order_by("-number")
     context["rows"] = [(attempt, removal.folder(attempt)) for attempt in mine]
+    context["may_change"] = allows("new-attempt", context["task"].status) and not context["standing"].live
     return render(request, "sessions/attempts.html", context)
+
+
+@login_required
+@require_POST
+def new_attempt(request: PageRequest, pk: int) -> HttpResponse:
+    """Try the task again from scratch, beside the attempt that it has."""
+    Attempt.anew(task_for_member(request, pk), by=request.user)
+    return redirect("sessions:attempts", pk)
+
+
+@login_required
+@require_POST
+def choose(request: PageRequest, pk: int) -> HttpResponse:
+    """Go back to an attempt that was set aside."""
+    attempt = find(request, pk)
+    attempt.task.project.require(request.user, Role.MEMBER)
+    attempt.choose(by=request.user)
+    return redirect("sessions:attempts", attempt.task_id)
 
 
 @login_required

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
@@ -46,6 +46,21 @@ def since(request: PageRequest, pk: int) -> HttpResponse:
     attempt = Attempt.objects.current_of(pk)
     diff = looks.since(attempt, looks.last(attempt, request.user)) if attempt else None
     context |= _reading(request, context["task"], attempt, diff) | gate_of(request, context["task"], attempt)
+    return render(request, "sessions/changes.html", context)
+
+
+@login_required
+@require_safe
+def attempt_changes(request: PageRequest, pk: int) -> HttpResponse:
+    """What an attempt changed that the task does not follow now: to read, as it was left."""
+    attempt = get_object_or_404(
+        Attempt.objects.visible_to(request.user).select_related("task__project"), pk=pk
+    )
+    if attempt.is_current:
+        return redirect("sessions:changes", attempt.task_id)
+    context = page(request, attempt.task_id, "attempts", is_aside=True)
+    context |= _reading(request, context["task"], attempt, landing.attempt_diff(attempt))
+    context |= {"may_comment": {}, "has_news": False}
     return render(request, "sessions/changes.html", context)
 
 

@@ -75,7 +75,7 @@ def merge(task: Task, *, by: Any, strategy: str = "", target: str = "", message:
 def merge_alone(claim: Claim) -> bool:
     """Where the policy has no human review: merge by itself. A merge that is refused stays for a person; True when it landed."""
     attempt = Attempt.objects.select_related("task__project").get(pk=claim.attempt.pk)
-    if attempt.is_stopping or not may_merge_alone(attempt) or marked_files(attempt):
+    if not attempt.is_current or attempt.is_stopping or not may_merge_alone(attempt) or marked_files(attempt):
         return False
     try:
         land(attempt, claim, by=None)
@@ -88,6 +88,8 @@ def merge_alone(claim: Claim) -> bool:
 def land(attempt: Attempt, claim: Claim, *, by: Any, strategy: str = "", message: str = "") -> str:
     """Land, then say so. Safe to repeat: what has landed is found again. The claim's lease beats meanwhile."""
     task = attempt.task
+    if not attempt.is_current:
+        raise Conflict(f"{task.key} follows another attempt by now; look again.", code="busy")
     if not attempt.head_oid or attempt.head_oid == attempt.base_oid:
         raise Conflict(f"{task.key} has no change to merge; mark it done instead.", code="nothing_to_merge")
     strategy = strategy or task.project.merge_strategy

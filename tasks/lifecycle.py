@@ -60,6 +60,16 @@ MOVES: tuple[Move, ...] = (
     Move(Status.REVIEW, Status.DONE, "merge"),
     Move(Status.REVIEW, Status.DONE, "mark-done"),
     Move(Status.DONE, Status.REVIEW, "undo-merge"),
+    *(
+        Move(status, target, "new-attempt")
+        for status in (Status.TODO, *STARTED)
+        for target in (Status.PLANNING, Status.IN_PROGRESS)
+    ),
+    *(
+        Move(status, target, "choose")
+        for status in (Status.TODO, *STARTED)
+        for target in (Status.TODO, *STARTED)
+    ),
     *(Move(status, Status.TODO, "back-to-todo") for status in STARTED),
     *(Move(status, Status.CANCELLED, "cancel") for status in (Status.TODO, *STARTED)),
     *(Move(status, Status.TODO, "reopen") for status in FINAL),

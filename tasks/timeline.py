@@ -116,6 +116,12 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "workspace.removed": _removed,
     "workspace.restored": lambda data: f"restored the workspace of attempt {data.get('attempt')}",
     "workspace.purged": lambda data: f"deleted the workspace of attempt {data.get('attempt')} for good",
+    "attempt.begun": lambda data: (
+        f"began attempt {data.get('attempt')} from scratch, beside attempt {data.get('beside')}"
+    ),
+    "attempt.chosen": lambda data: (
+        f"went back to attempt {data.get('attempt')} from attempt {data.get('instead')}"
+    ),
     "attempt.restored": lambda data: (
         "restored it from a backup" + ("" if data.get("workspace") else ", without its workspace")
     ),

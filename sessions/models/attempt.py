@@ -8,6 +8,7 @@ from django.db.models import Case, Count, F, Max, Min, Q, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from sessions.models.choice import Choosable
 from sessions.models.pause import Pause
 from sessions.models.place import Placed
 from sessions.models.session import LIVE, Phase, Session, State
@@ -131,10 +132,9 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         return session
 
 
-class Attempt(Placed):
+class Attempt(Choosable, Placed):
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()
-    is_current = models.BooleanField(default=True)
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.TODO)
     phase = models.CharField(max_length=20, choices=Phase.choices, default=Phase.PLANNING)
     rounds = models.PositiveSmallIntegerField(
