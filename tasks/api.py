@@ -18,6 +18,7 @@ from studio.roles import Role
 from tasks import offers, repositories, schemas
 from tasks.lifecycle import Status
 from tasks.models import Event, Priority, Project, Task
+from tasks.models.plan import write_version
 from tasks.models.project import AT_WORK
 
 projects = Router(tags=["Projects"])
@@ -225,7 +226,7 @@ def get_plan(request: HttpRequest, task_id: int) -> Any:
 def write_plan(request: HttpRequest, task_id: int, plan: schemas.PlanIn) -> Any:
     """Write a new version of the plan while it waits for approval."""
     task = find(request, task_id, Role.MEMBER)
-    return schemas.show_plan(task.write_plan(plan.body, by=request.user))
+    return schemas.show_plan(write_version(task, plan.body, plan.base, by=request.user))
 
 
 @tasks.get("/{int:task_id}/events", response=responses({200: Page[schemas.EventOut]}))

@@ -159,6 +159,7 @@ class PlanForm(forms.Form):
         max_length=DESCRIPTION_LIMIT,
         widget=forms.Textarea(attrs={"rows": 18, "class": "mono"}),
     )
+    base = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
 
 class ChecksField(forms.CharField):

@@ -195,6 +195,9 @@ class PlanIn(Input):
     """A plan in Markdown."""
 
     body: Annotated[FilledText, StringConstraints(max_length=PLAN_LIMIT)]
+    base: int | None = Field(
+        None, description="The version it was made of: refused (`old_plan`) where a newer one has come."
+    )
 
 
 class RemarkIn(Input):

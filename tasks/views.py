@@ -9,13 +9,14 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from studio.errors import Invalid
+from studio.errors import Conflict, Invalid
 from studio.http import PageRequest
 from studio.roles import Role
 from tasks import board as boards
 from tasks.forms import ChangesForm, CommentForm, PlanForm, ProjectForm, ProjectSettingsForm, TaskForm
 from tasks.lifecycle import Status
 from tasks.models import Project, Task
+from tasks.models.plan import write_version
 from tasks.standing import Standing, load
 from tasks.timeline import QUIET
 
@@ -295,11 +296,16 @@ def write_plan(request: PageRequest, pk: int) -> HttpResponse:
     """A new version of the plan by a person, starting from the newest one."""
     task = task_for_member(request, pk)
     form = PlanForm(request.POST or None, initial={"body": task.plan.body if task.plan else ""})
+    status = 422 if form.is_bound else 200
     if request.method == "POST" and form.is_valid():
-        task.write_plan(form.cleaned_data["body"], by=request.user)
-        return redirect("tasks:plan", pk)
+        try:
+            write_version(task, form.cleaned_data["body"], form.cleaned_data["base"], by=request.user)
+            return redirect("tasks:plan", pk)
+        except Conflict as late:
+            form.add_error("body", late.message)
+            status = late.status
     context = {"form": form, "task": task, "project": task.project}
-    return render(request, "tasks/write_plan.html", context, status=422 if form.is_bound else 200)
+    return render(request, "tasks/write_plan.html", context, status=status)
 
 
 def task_for_member(request: PageRequest, pk: int) -> Task:

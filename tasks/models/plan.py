@@ -1,9 +1,14 @@
 """Plan: one version of how a task will be done."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
+
+from studio.errors import Conflict
+
+if TYPE_CHECKING:
+    from tasks.models.task import Task
 
 
 class Plan(models.Model):
@@ -31,3 +36,27 @@ class Plan(models.Model):
 
     def __str__(self) -> str:
         return f"plan v{self.version} of {self.task}"
+
+    def edit(self, body: str, *, by: Any) -> "Plan":
+        """The version that a person makes of this one. Raises Conflict where a newer one has come since: it was not seen."""
+        with transaction.atomic():
+            self.task.lock()
+            newest = self.task.plans.latest("version").version
+            if newest != self.version:
+                raise Conflict(
+                    f"You edited version {self.version}, and version {newest} has come since. Nothing was saved.",
+                    code="old_plan",
+                    newest=newest,
+                )
+            plan: Plan = self.task.write_plan(body, by=by)
+        return plan
+
+
+def write_version(task: "Task", body: str, base: int | None, *, by: Any) -> Plan:
+    """A person's version of the plan, made of version `base` where they name one. Raises Conflict."""
+    if base is None:
+        return task.write_plan(body, by=by)
+    made_of = task.plans.filter(version=base).first()
+    if made_of is None:
+        raise Conflict(f"{task.key} has no version {base} of the plan.", code="old_plan")
+    return made_of.edit(body, by=by)

@@ -221,6 +221,33 @@ def test_a_person_writes_the_next_version_of_the_plan(member, task):
     assert "Version 1" in page
 
 
+def test_an_edit_of_an_old_version_of_the_plan_is_refused_and_its_text_kept(member, task):
+    ready(task, "planning_review")
+    address = f"/tasks/{task.pk}/plan/write/"
+    assert 'name="base" value="1"' in member.get(address).content.decode()
+    assert member.post(address, {"body": "First.", "base": 1}).status_code == 302
+    answer = member.post(address, {"body": "Made of what is old.", "base": 1})
+    page = answer.content.decode()
+    assert answer.status_code == 409
+    assert "Made of what is old." in page
+    assert 'name="base" value="2"' in page
+    assert task.plan.body == "First."
+
+
+def test_the_api_refuses_a_plan_made_of_an_old_version(member, task):
+    ready(task, "planning_review")
+
+    def put(base):
+        data = {"body": "Mine.", "base": base}
+        return member.put(f"/api/tasks/{task.pk}/plan", data, content_type="application/json")
+
+    assert put(1).json()["version"] == 2
+    for old in (1, 9, 10**30):
+        answer = put(old)
+        assert (answer.status_code, answer.json()["error"]) == (409, "old_plan"), old
+    assert task.plan.version == 2
+
+
 def test_unknown_tasks_and_projects_are_404(member, project):
     for address in (
         "/tasks/999999/",
