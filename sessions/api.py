@@ -22,7 +22,6 @@ from studio.roles import Role
 from tasks.api import find
 from tasks.models import Task
 from tasks.review_schemas import ChangesIn
-from tasks.schemas import RemarkIn
 
 tasks = Router(tags=["Tasks"])
 sessions = Router(tags=["Sessions"])
@@ -59,9 +58,10 @@ def approve_plan(request: HttpRequest, task_id: int) -> Any:
 
 @tasks.post("/{int:task_id}/request-plan-changes", response=STARTED, openapi_extra=DOCUMENTED)
 @repeatable
-def request_plan_changes(request: HttpRequest, task_id: int, remark: RemarkIn) -> Any:
-    """Send the plan back with what should change."""
-    return start(request, task_id, lambda task: task.request_plan_changes(remark.comment, by=request.user))
+def request_plan_changes(request: HttpRequest, task_id: int, remark: ChangesIn | None = None) -> Any:
+    """Send the plan back with what should change: the comment, and your drafts on its lines."""
+    comment = remark.comment if remark else ""
+    return start(request, task_id, lambda task: task.request_plan_changes(comment, by=request.user))
 
 
 @tasks.post("/{int:task_id}/request-changes", response=STARTED, openapi_extra=DOCUMENTED)

@@ -7,7 +7,6 @@ from django.conf import settings
 
 from sessions.models import Attempt
 from sessions.models.session import Phase, State
-from sessions.phases.prompts import accepted_plan
 
 SUMMARY_LIMIT = 2000  # characters of the plan
 STUDIO = ("Studio", "studio@localhost")
@@ -16,7 +15,7 @@ STUDIO = ("Studio", "studio@localhost")
 def proposed(attempt: Attempt) -> str:
     """Subject and body without trailers: the task's title, and how the accepted plan begins."""
     task = attempt.task
-    plan = accepted_plan(task)
+    plan = task.plans.accepted()
     return f"{task.key}: {task.title}\n\n{_summary(plan.body) if plan else ''}".strip()
 
 

@@ -6,14 +6,14 @@ from sessions.models import Attempt, CheckResult, Session
 from sessions.models.session import Phase, State
 from sessions.phases.verdict import Verdict
 from tasks.lifecycle import Status
-from tasks.models import Finding, Plan
+from tasks.models import Evidence, Finding, Plan
 
 
 def planning_completed(session: Session, body: str) -> None:
     """A new version of the plan; it waits for a person, or the implementation begins."""
     attempt, task = session.attempt, session.attempt.task
     session.end(State.COMPLETED)
-    plan = task.write_plan(body, session_id=session.pk)
+    plan = Plan.objects.write(task, body, session_id=session.pk)
     if task.policy.plan_approval:
         task.move("planning completed", Status.PLANNING_REVIEW)
         return
@@ -58,12 +58,24 @@ def review_completed(
     session.end(State.COMPLETED, result={"verdict": kind, "summary": verdict.summary if verdict else note})
     findings = [] if verdict is None else keep_findings(session, found or [])
     wanted = [finding.pk for finding in findings if finding.wants_fix]
+    tick_criteria(session, verdict.criteria_met if verdict else [])
     task.note("review.completed", session_id=session.pk, verdict=kind, findings=len(findings))
     if kind == "changes_requested" and wanted and attempt.rounds < task.policy.max_fix_rounds:
         task.move("review completed", Status.FIX)
         attempt.begin_fix(findings=wanted)
     else:
         task.move("review completed", Status.REVIEW)
+
+
+def tick_criteria(session: Session, numbers: list[int]) -> None:
+    """The review saw these criteria of the accepted plan met; they count from 1."""
+    plan = session.task.plans.accepted()
+    criteria = plan.fields.criteria if plan and plan == session.task.plan else ()
+    for number in numbers:
+        if number <= len(criteria):
+            Evidence.objects.tick(
+                session.task, criteria[number - 1], session_id=session.pk, note="The AI review saw it."
+            )
 
 
 def keep_findings(session: Session, found: list[Finding]) -> list[Finding]:

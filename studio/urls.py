@@ -17,6 +17,7 @@ import tasks.api
 import tasks.archive_api
 import tasks.environment_api
 import tasks.offers_api
+import tasks.plan_api
 import tasks.urls
 from studio import health, views
 from studio.api import api, mount, unknown
@@ -25,6 +26,7 @@ api.add_router("/projects", tasks.api.projects)
 api.add_router("/projects", tasks.archive_api.projects)
 api.add_router("/models", tasks.offers_api.models)
 api.add_router("/tasks", tasks.api.tasks)
+api.add_router("/tasks", tasks.plan_api.tasks)
 api.add_router("/projects", tasks.environment_api.projects)
 api.add_router("/projects", sessions.guidance_api.projects)
 api.add_router("/projects", sessions.pause_api.projects)

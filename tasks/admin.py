@@ -10,7 +10,18 @@ from pydantic import TypeAdapter, ValidationError
 from studio.admin import Kept, Shown
 from studio.errors import Invalid
 from tasks import repositories, schemas
-from tasks.models import Approval, Comment, Event, Finding, Membership, Plan, Project, Task
+from tasks.models import (
+    Approval,
+    Comment,
+    Event,
+    Evidence,
+    Finding,
+    Membership,
+    Plan,
+    PlanComment,
+    Project,
+    Task,
+)
 
 
 class ProjectForm(forms.ModelForm):
@@ -125,6 +136,24 @@ class PlanAdmin(Shown):
     list_select_related = ["task__project", "by", "approved_by"]
     search_fields = ["body", "task__title", "=task__number"]
     date_hierarchy = "created_at"
+
+
+@admin.register(PlanComment)
+class PlanCommentAdmin(Shown):
+    list_display = ["__str__", "plan", "by", "line", "end_line", "created_at", "sent_at"]
+    list_filter = ["plan__task__project"]
+    list_select_related = ["plan__task__project", "by"]
+    search_fields = ["body", "by__username", "plan__task__title", "=plan__task__number"]
+    date_hierarchy = "created_at"
+
+
+@admin.register(Evidence)
+class EvidenceAdmin(Shown):
+    list_display = ["__str__", "task", "by", "session_id", "at"]
+    list_filter = ["task__project"]
+    list_select_related = ["task__project", "by"]
+    search_fields = ["criterion", "by__username", "task__title", "=task__number"]
+    date_hierarchy = "at"
 
 
 @admin.register(Finding)

@@ -11,14 +11,13 @@ from ninja.responses import Status as Reply
 from pydantic import StringConstraints
 
 from studio import queue
-from studio.api import Cursor, Id, Limit, Missing, Page, Text, page, responses
+from studio.api import Cursor, Id, Limit, Page, Text, page, responses
 from studio.errors import Conflict, Forbidden, Invalid
 from studio.repeat import DOCUMENTED, repeatable
 from studio.roles import Role
 from tasks import offers, repositories, schemas
 from tasks.lifecycle import Status
 from tasks.models import Event, Priority, Project, Task
-from tasks.models.plan import write_version
 from tasks.models.project import AT_WORK
 
 projects = Router(tags=["Projects"])
@@ -210,23 +209,6 @@ def mark_done(request: HttpRequest, task_id: int) -> Any:
 
 
 # --- what belongs to a task -----------------------------------------------------------------------------------------
-
-
-@tasks.get("/{int:task_id}/plan", response=responses({200: schemas.PlanOut}))
-def get_plan(request: HttpRequest, task_id: int) -> Any:
-    """The newest version of its plan; 404 while it has none."""
-    task = find(request, task_id)
-    plan = task.plan
-    if plan is None:
-        raise Missing(f"{task.key} has no plan yet.", code="no_plan")
-    return schemas.show_plan(plan)
-
-
-@tasks.put("/{int:task_id}/plan", response=responses({200: schemas.PlanOut}, 409))
-def write_plan(request: HttpRequest, task_id: int, plan: schemas.PlanIn) -> Any:
-    """Write a new version of the plan while it waits for approval."""
-    task = find(request, task_id, Role.MEMBER)
-    return schemas.show_plan(write_version(task, plan.body, plan.base, by=request.user))
 
 
 @tasks.get("/{int:task_id}/events", response=responses({200: Page[schemas.EventOut]}))

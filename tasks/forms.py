@@ -14,7 +14,9 @@ from studio.roles import Role
 from tasks import offers, repositories
 from tasks import permissions as classes
 from tasks.models import Blocker, Event, Membership, Project, Task
+from tasks.models.evidence import NOTE_LIMIT
 from tasks.models.task import DESCRIPTION_LIMIT
+from tasks.plan_text import LONGEST_LINE
 
 CHECK_SECONDS = 600
 MOST_LABELS, LABEL_LENGTH = 10, 40
@@ -129,20 +131,15 @@ class TaskForm(forms.ModelForm):
             raise forms.ValidationError(wrong.fields.get("target_branch", wrong.message)) from wrong
 
 
-class CommentForm(forms.Form):
-    """What a person wants changed."""
-
-    comment = forms.CharField(
-        label="What should change?", max_length=DESCRIPTION_LIMIT, widget=forms.Textarea(attrs={"rows": 4})
-    )
-
-
-class ChangesForm(CommentForm):
+class ChangesForm(forms.Form):
     """What a person wants changed; empty where comments on lines say it."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self.fields["comment"].required = False
+    comment = forms.CharField(
+        label="What should change?",
+        max_length=DESCRIPTION_LIMIT,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 4}),
+    )
 
 
 class ReasonForm(forms.Form):
@@ -160,6 +157,23 @@ class PlanForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 18, "class": "mono"}),
     )
     base = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
+
+class LinesForm(forms.Form):
+    """What a person says about lines of a plan."""
+
+    line = forms.IntegerField(min_value=1, widget=forms.HiddenInput)
+    end_line = forms.IntegerField(label="To line", min_value=1, required=False)
+    body = forms.CharField(
+        label="Comment", max_length=DESCRIPTION_LIMIT, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+
+class EvidenceForm(forms.Form):
+    """Which criterion is met, and what shows it."""
+
+    criterion = forms.CharField(max_length=LONGEST_LINE)
+    note = forms.CharField(label="What shows it", max_length=NOTE_LIMIT, required=False)
 
 
 class ChecksField(forms.CharField):

@@ -11,12 +11,12 @@ from pydantic import AfterValidator, StringConstraints
 from studio.api import FilledText, Id, Input, Text, Timestamp
 from tasks.forms import LABEL_LENGTH, MOST_BLOCKERS, MOST_LABELS
 from tasks.lifecycle import Status
-from tasks.models import Event, Plan, Priority, Project, Task
+from tasks.models import Event, Priority, Project, Task
 from tasks.models.project import MODEL_NAME, MergeStrategy
 from tasks.models.scripts import LONGEST_COMMAND, MOST_COPIED, validate_copied
 from tasks.models.task import DESCRIPTION_LIMIT
 
-PLAN_LIMIT = COMMENT_LIMIT = DESCRIPTION_LIMIT
+COMMENT_LIMIT = DESCRIPTION_LIMIT
 
 
 def _one_line(text: str) -> str:
@@ -191,21 +191,6 @@ class TaskChange(OrderIn):
     policies: PolicyIn = Field(default_factory=PolicyIn, description="Replaces all that differ.")
 
 
-class PlanIn(Input):
-    """A plan in Markdown."""
-
-    body: Annotated[FilledText, StringConstraints(max_length=PLAN_LIMIT)]
-    base: int | None = Field(
-        None, description="The version it was made of: refused (`old_plan`) where a newer one has come."
-    )
-
-
-class RemarkIn(Input):
-    """What should change, in words."""
-
-    comment: Annotated[FilledText, StringConstraints(max_length=COMMENT_LIMIT)]
-
-
 # --- out ----------------------------------------------------------------------------------------------------------
 
 
@@ -275,17 +260,6 @@ class TaskOut(Schema):
     merged_oid: str
 
 
-class PlanOut(Schema):
-    version: int
-    body: str
-    by: int | None
-    session: int | None
-    created_at: Timestamp
-    approved_at: Timestamp | None
-    approved_by: int | None
-    change_request: str
-
-
 class EventOut(Schema):
     id: int
     name: str
@@ -350,20 +324,6 @@ def show_task(task: Task) -> dict[str, Any]:
         "updated_at": task.updated_at.isoformat(),
         "target_branch": task.target,
         "merged_oid": task.merged_oid,
-    }
-
-
-def show_plan(plan: Plan) -> dict[str, Any]:
-    """As `PlanOut`."""
-    return {
-        "version": plan.version,
-        "body": plan.body,
-        "by": plan.by_id,
-        "session": plan.session_id,
-        "created_at": plan.created_at.isoformat(),
-        "approved_at": plan.approved_at and plan.approved_at.isoformat(),
-        "approved_by": plan.approved_by_id,
-        "change_request": plan.change_request,
     }
 
 

@@ -66,6 +66,11 @@ def _because(data: Data) -> str:
     return f": {data['reason']}" if data.get("reason") else ""
 
 
+def _on_lines(data: Data) -> str:
+    count = data.get("comments")
+    return f", with {count} comment{'' if count == 1 else 's'} on lines" if count else ""
+
+
 SENTENCES: dict[str, Callable[[Data], str]] = {
     "task.created": lambda data: "filed the task",
     "task.updated": lambda data: f"changed {', '.join(map(_plain, data.get('fields', [])))}",
@@ -77,7 +82,11 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "task.deleted": lambda data: f"deleted {data.get('key', 'the task')}",
     "plan.written": lambda data: f"wrote version {data.get('version')} of the plan",
     "plan.approved": lambda data: f"approved version {data.get('version')} of the plan",
-    "plan.changes_requested": lambda data: f"asked for changes to the plan: {data.get('comment', '')}",
+    "plan.changes_requested": lambda data: (
+        f"asked for changes to the plan{_on_lines(data)}: {data.get('comment', '')}".rstrip(": ")
+    ),
+    "criterion.met": lambda data: f"said that a criterion is met: {data.get('criterion', '')}",
+    "criterion.unmet": lambda data: f"said that a criterion is not met: {data.get('criterion', '')}",
     "comment.created": lambda data: f"commented: {data.get('comment') or data.get('body', '')}",
     "session.started": lambda data: f"began {_phase(data)}",
     "session.waiting": lambda data: f"waits for a person in {_phase(data)}",

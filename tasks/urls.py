@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from tasks import archive_pages, environment_pages, views
+from tasks import archive_pages, environment_pages, plan_pages, views
 
 app_name = "tasks"
 
@@ -27,8 +27,11 @@ urlpatterns = [
     path("tasks/<int:pk>/head/", views.head, name="head"),
     path("tasks/<int:pk>/aside/", views.aside, name="aside"),
     path("tasks/<int:pk>/edit/", views.edit, name="edit"),
-    path("tasks/<int:pk>/plan/", views.plan, name="plan"),
-    path("tasks/<int:pk>/plan/write/", views.write_plan, name="write-plan"),
+    path("tasks/<int:pk>/plan/", plan_pages.plan, name="plan"),
+    path("tasks/<int:pk>/plan/write/", plan_pages.write_plan, name="write-plan"),
+    path("tasks/<int:pk>/plan/<int:version>/comment/", plan_pages.comment_on_plan, name="comment-on-plan"),
+    path("plan-comments/<int:pk>/discard/", plan_pages.discard_plan_comment, name="discard-plan-comment"),
+    path("tasks/<int:pk>/criteria/", plan_pages.tick, name="tick"),
     path("tasks/<int:pk>/review/", views.review, name="review"),
     path("tasks/<int:pk>/timeline/", views.timeline, name="timeline"),
     path("tasks/<int:pk>/execute/", views.execute, name="execute"),
@@ -39,6 +42,8 @@ urlpatterns = [
     path("tasks/<int:pk>/back-to-todo/", views.back_to_todo, name="back-to-todo"),
     path("tasks/<int:pk>/mark-done/", views.mark_done, name="mark-done"),
     path("tasks/<int:pk>/approve-plan/", views.approve_plan, name="approve-plan"),
-    path("tasks/<int:pk>/request-plan-changes/", views.request_plan_changes, name="request-plan-changes"),
+    path(
+        "tasks/<int:pk>/request-plan-changes/", plan_pages.request_plan_changes, name="request-plan-changes"
+    ),
     path("tasks/<int:pk>/request-changes/", views.request_changes, name="request-changes"),
 ]

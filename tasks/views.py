@@ -9,14 +9,13 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from studio.errors import Conflict, Invalid
+from studio.errors import Invalid
 from studio.http import PageRequest
 from studio.roles import Role
 from tasks import board as boards
-from tasks.forms import ChangesForm, CommentForm, PlanForm, ProjectForm, ProjectSettingsForm, TaskForm
+from tasks.forms import ChangesForm, ProjectForm, ProjectSettingsForm, TaskForm
 from tasks.lifecycle import Status
 from tasks.models import Project, Task
-from tasks.models.plan import write_version
 from tasks.standing import Standing, load
 from tasks.timeline import QUIET
 
@@ -142,17 +141,6 @@ def page(request: PageRequest, pk: int, tab: str, **context: Any) -> dict[str, A
 
 @login_required
 @require_safe
-def plan(request: PageRequest, pk: int) -> HttpResponse:
-    """The newest version of the plan, or the one that `?version=` names."""
-    context = page(request, pk, "plan")
-    plans = list(context["task"].plans.select_related("by", "approved_by"))
-    asked = [plan for plan in plans if str(plan.version) == request.GET.get("version")]
-    context |= {"plans": plans, "plan": (asked or plans or [None])[-1], "form": CommentForm()}
-    return render(request, "tasks/_plan.html" if request.htmx else "tasks/plan.html", context)
-
-
-@login_required
-@require_safe
 def review(request: PageRequest, pk: int) -> HttpResponse:
     """What reviews found, and what people asked for."""
     context = page(request, pk, "review")
@@ -269,17 +257,6 @@ def approve_plan(request: PageRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def request_plan_changes(request: PageRequest, pk: int) -> HttpResponse:
-    task = task_for_member(request, pk)
-    form = CommentForm(request.POST)
-    if not form.is_valid():
-        return _again(request, task, form, "request-plan-changes")
-    task.request_plan_changes(form.cleaned_data["comment"], by=request.user)
-    return redirect(task)
-
-
-@login_required
-@require_POST
 def request_changes(request: PageRequest, pk: int) -> HttpResponse:
     task = task_for_member(request, pk)
     form = ChangesForm(request.POST)
@@ -287,25 +264,8 @@ def request_changes(request: PageRequest, pk: int) -> HttpResponse:
         task.request_changes(form.cleaned_data["comment"] if form.is_valid() else "", by=request.user)
     except Invalid as wrong:
         form.add_error("comment", wrong.message)
-        return _again(request, task, form, "request-changes")
+        return again(request, task, form, "request-changes")
     return redirect(task)
-
-
-@login_required
-def write_plan(request: PageRequest, pk: int) -> HttpResponse:
-    """A new version of the plan by a person, starting from the newest one."""
-    task = task_for_member(request, pk)
-    form = PlanForm(request.POST or None, initial={"body": task.plan.body if task.plan else ""})
-    status = 422 if form.is_bound else 200
-    if request.method == "POST" and form.is_valid():
-        try:
-            write_version(task, form.cleaned_data["body"], form.cleaned_data["base"], by=request.user)
-            return redirect("tasks:plan", pk)
-        except Conflict as late:
-            form.add_error("body", late.message)
-            status = late.status
-    context = {"form": form, "task": task, "project": task.project}
-    return render(request, "tasks/write_plan.html", context, status=status)
 
 
 def task_for_member(request: PageRequest, pk: int) -> Task:
@@ -325,7 +285,7 @@ def answer(request: PageRequest, task: Task) -> HttpResponse:
     return render(request, template, context | {"tab": request.GET.get("tab", "activity")})
 
 
-def _again(request: PageRequest, task: Task, form: CommentForm, verb: str) -> HttpResponse:
+def again(request: PageRequest, task: Task, form: ChangesForm, verb: str) -> HttpResponse:
     """The form of a verb once more, with what is wrong."""
     context = {"form": form, "task": task, "project": task.project, "verb": verb}
     return render(request, "tasks/comment.html", context, status=422)

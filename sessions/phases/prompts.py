@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from sessions.models import CheckResult, FollowUp, Request, Session
-from tasks.models import Comment, Finding, Plan, Task
+from tasks.models import Comment, Finding, PlanComment, Task
 from tasks.models.review import Place
 
 ANSWERS = (
@@ -21,31 +21,45 @@ def task_text(task: Task) -> str:
 
 
 def planning(session: Session) -> str:
-    """Ask for a plan, or for a better one after a person's comment."""
+    """Ask for a plan, or for a better one after what a person said of it."""
     task = session.task
-    comment = session.inputs.get("comment")
-    if comment and session.opencode_session_id:
+    asked = _plan_changes(session)
+    last = task.plan
+    written = f"The plan, as a person wrote it last:\n\n{last.body}" if last and last.by_id else ""
+    if asked and session.opencode_session_id:
         return _join(
             "Phase: planning",
+            written,
             "A person read your plan and asks for changes:",
-            comment,
+            asked,
             "Answer with the whole new plan.",
         )
-    last = task.plan
     return _join(
         "Phase: planning",
         "Make a plan for this task. Change nothing yet.",
         task_text(task),
-        f"The last plan was:\n\n{last.body}" if last and (comment or session.inputs.get("follow_up")) else "",
-        f"A person asks for these changes to it:\n\n{comment}" if comment else "",
+        f"The last plan was:\n\n{last.body}" if last and (asked or session.inputs.get("follow_up")) else "",
+        f"A person asks for these changes to it:\n\n{asked}" if asked else "",
         _written(session),
     )
+
+
+def _plan_changes(session: Session) -> str:
+    """What a person wants changed in the plan: in all, and at lines."""
+    remarks = PlanComment.objects.filter(pk__in=session.inputs.get("plan_comments", []))
+    at_lines = [_at_lines(remark) for remark in remarks]
+    return _join(session.inputs.get("comment", ""), *at_lines)
+
+
+def _at_lines(remark: PlanComment) -> str:
+    quote = "".join(f"\n> {line}" for line in remark.quote.split("\n"))
+    return f"About {remark.where}:{quote}\n\n{remark.body}"
 
 
 def implementation(session: Session) -> str:
     """Ask for the change, by the accepted plan where there is one."""
     task = session.task
-    plan = accepted_plan(task)
+    plan = task.plans.accepted()
     return _join(
         "Phase: implementation",
         "Carry out this task in the working directory. Leave your work uncommitted or committed, as you like; Studio keeps both.",
@@ -68,6 +82,7 @@ def review(session: Session, diff: str, part: int = 1, parts: int = 1) -> str:
         if parts > 1
         else "",
         task_text(task),
+        _criteria(task),
         _results(CheckResult.objects.filter(session=_last_checks(session))),
         f"The change:\n\n````diff\n{diff}\n````",
     )
@@ -176,6 +191,20 @@ def _checks(task: Task) -> str:
     return "Studio will run these checks when you are done:\n\n" + "\n".join(commands) if commands else ""
 
 
+def _criteria(task: Task) -> str:
+    plan = task.plans.accepted()
+    wanted = (
+        [f"{number}. {each}" for number, each in enumerate(plan.fields.criteria, start=1)] if plan else []
+    )
+    if not wanted:
+        return ""
+    return _join(
+        "Acceptance criteria of the plan:",
+        "\n".join(wanted),
+        "List in `criteria_met` the numbers of those that you saw to be met.",
+    )
+
+
 def _results(results: Iterable[CheckResult]) -> str:
     return "\n\n".join(
         f"Check `{result.command}`: {result.get_state_display().lower()}.\n\n```\n{result.output[-6000:]}\n```"
@@ -209,8 +238,3 @@ def _conflicts(inputs: dict[str, Any]) -> str:
 
 def _last_checks(session: Session) -> Session | None:
     return session.attempt.sessions.filter(phase="checks").order_by("-pk").first()
-
-
-def accepted_plan(task: Task) -> Plan | None:
-    """The newest version that a person, or the policy, accepted."""
-    return task.plans.exclude(approved_at=None).order_by("-version").first()

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from sessions.phases.json_answers import Unreadable, objects
+from tasks.plan_text import MOST_CRITERIA
 
 __all__ = ["FoundProblem", "Unreadable", "Verdict", "merged", "read"]
 
@@ -29,6 +30,12 @@ def _cut(longest: int) -> BeforeValidator:
         return value[:longest] if isinstance(value, str) else value
 
     return BeforeValidator(cut)
+
+
+def _numbers(value: Any) -> Any:
+    """Those of a list that can be numbers of criteria: what is wrong in it never costs the verdict."""
+    listed = value if isinstance(value, list) else []
+    return sorted({each for each in listed if type(each) is int and 0 < each <= MOST_CRITERIA})
 
 
 def _word(value: Any) -> Any:
@@ -66,6 +73,7 @@ class Verdict(BaseModel):
     verdict: Annotated[Literal["approved", "changes_requested"], BeforeValidator(_word)]
     summary: Annotated[str, _cut(10_000)] = ""
     findings: list[FoundProblem] = Field(default_factory=list)
+    criteria_met: Annotated[list[int], BeforeValidator(_numbers)] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def weigh(self) -> "Verdict":
@@ -98,6 +106,7 @@ def merged(parts: list[Verdict]) -> Verdict:
         verdict="changes_requested" if worst else "approved",
         summary="\n\n".join(part.summary for part in parts if part.summary),
         findings=list(found.values()),
+        criteria_met=sorted({number for part in parts for number in part.criteria_met}),
     )
 
 

@@ -2,8 +2,9 @@
 
 from tasks.models.approval import Approval
 from tasks.models.event import Event
+from tasks.models.evidence import Evidence
 from tasks.models.order import Blocker, Priority
-from tasks.models.plan import Plan
+from tasks.models.plan import Plan, PlanComment
 from tasks.models.project import Membership, Project
 from tasks.models.review import Comment, Finding
 from tasks.models.seen import Look, Viewed
@@ -11,5 +12,5 @@ from tasks.models.task import Task
 from tasks.models.variable import Audience, Variable
 
 __all__ = [
-    "Approval", "Audience", "Blocker", "Comment", "Event", "Finding", "Look", "Membership", "Plan", "Priority", "Project", "Task", "Variable", "Viewed",
+    "Approval", "Audience", "Blocker", "Comment", "Event", "Evidence", "Finding", "Look", "Membership", "Plan", "PlanComment", "Priority", "Project", "Task", "Variable", "Viewed",
 ]  # fmt: skip

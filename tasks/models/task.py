@@ -219,28 +219,18 @@ class Task(models.Model):
             self.move("approve-plan", Status.IN_PROGRESS, by=by)
             plan = self.plan
             assert plan is not None  # plan review is reached with a plan only
-            Plan.objects.filter(pk=plan.pk).update(approved_at=timezone.now(), approved_by=by)
-            self.note("plan.approved", by=by, version=plan.version)
+            plan.approve(by=by)
             return self._begin("implementation", by=by)
 
     def request_plan_changes(self, comment: str, *, by: Any) -> "Session":
-        """Send the plan back with what should change."""
+        """Send the plan back with what should change: the comment, and what the person wrote on its lines. Raises Invalid where that is nothing."""
         with transaction.atomic():
             self.lock()
             self.move("request-plan-changes", Status.PLANNING, by=by)
-            self.plans.filter(version=self.plans.count()).update(change_request=comment)
-            self.note("plan.changes_requested", by=by, comment=comment)
-            return self._begin("planning", by=by, comment=comment)
-
-    def write_plan(self, body: str, *, by: Any = None, session_id: int | None = None) -> Plan:
-        """A new version of the plan, by a person or (by None) the agent."""
-        with transaction.atomic():
-            self.lock()
-            if by is not None and self.status != Status.PLANNING_REVIEW:
-                raise Conflict(f"{self.key} has no plan in review, so there is nothing to edit.")
-            plan = self.plans.create(version=self.plans.count() + 1, body=body, by=by, session_id=session_id)
-            self.note("plan.written", by=by, session_id=session_id, version=plan.version)
-        return plan
+            plan = self.plan
+            assert plan is not None
+            remarks = plan.send_back(comment, by=by)
+            return self._begin("planning", by=by, comment=comment, plan_comments=remarks)
 
     def request_changes(self, comment: str, *, by: Any) -> "Session":
         """Send the change back to the agent, in the same conversation, with the comment and every comment that it has not answered.

@@ -33,6 +33,12 @@ def fill_task(page: Page, title: str, description: str) -> None:
     dialog.get_by_label("Description").fill(description)
 
 
+SECOND_PLAN = (
+    "## Summary\n\nSecond plan.\n\nComplexity: S\n\n## Files to change\n\n- `hello.txt`: new\n\n"
+    "## Acceptance criteria\n\n- It greets\n- It is one line"
+)
+
+
 def test_a_person_takes_a_task_from_the_board_to_a_merged_change(
     studio: Studio, fresh_repository: Path, open_page: OpenPage, patient: None
 ) -> None:
@@ -52,7 +58,7 @@ def test_a_person_takes_a_task_from_the_board_to_a_merged_change(
         "hello.txt",
         planning=[
             [runs("git log --oneline"), {"text": "## Summary\n\nFirst plan."}],
-            [{"text": "## Summary\n\nSecond plan."}],
+            [{"text": SECOND_PLAN}],
         ],
         implementation=[
             todo,
@@ -83,14 +89,24 @@ def test_a_person_takes_a_task_from_the_board_to_a_merged_change(
     expect(page.locator(".entry--message", has_text="First plan.")).to_be_visible()  # the prompt has it too
     page.get_by_role("link", name="Read the plan").click()
     page.evaluate("window.sameDocument = true")
+    page.get_by_role("link", name="Lines").click()
+    page.get_by_role("link", name="Comment on line 3").click()
+    page.get_by_label("Comment", exact=True).fill("Which words?")
+    page.get_by_role("button", name="Comment", exact=True).click()
+    expect(page.locator(".remark", has_text="Which words?")).to_contain_text("draft, not sent yet")
     page.get_by_text("Request changes…").click()
     page.locator("#plan-changes textarea").fill("Think again.")
     page.locator("#plan-changes").get_by_role("button", name="Request changes").click()
     expect(page.locator(".entry--message", has_text="Second plan.")).to_be_visible(timeout=PHASE)
+    expect(page.locator("main")).to_contain_text("About line 3: First plan. Which words?")
     expect(page.get_by_role("link", name="Read the plan")).to_be_visible(timeout=PHASE)
     page.get_by_role("link", name="Read the plan").click()
     expect(page.locator("#plan")).to_contain_text("Version 2")
     expect(page.locator("#plan")).to_contain_text("Second plan.")
+    page.get_by_role("button", name="Say that it is met: It greets").click()
+    expect(page.locator(".criterion--met")).to_contain_text("It greets")
+    page.get_by_role("link", name="Compare with version 1").click()
+    expect(page.locator(".compared ins").first).to_contain_text("Second plan.")
     page.get_by_role("button", name="Approve plan").click()
 
     page.get_by_role("link", name="Activity").click()

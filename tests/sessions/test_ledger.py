@@ -16,7 +16,7 @@ from sessions.models import Attempt, Session
 from sessions.models.attempt import Lease
 from studio import drain, processes
 from studio.errors import Conflict
-from tasks.models import Event, Task
+from tasks.models import Event, Plan, Task
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -207,7 +207,7 @@ def test_a_worker_that_leaves_sees_the_session_a_person_queued_meanwhile(started
     session = begin(claim)
     with claim.write():
         session.end("completed")
-        started.write_plan("A plan")
+        Plan.objects.write(started, "A plan")
         claim.attempt.task.move("planning completed", "planning_review")
     started.approve_plan(by=alice)
     assert not claim.release()
@@ -221,7 +221,7 @@ def test_released_attempts_are_idle_and_offered_again_by_the_next_verb(started: 
     session = begin(claim)
     with claim.write():
         session.end("completed")
-        started.write_plan("A plan")
+        Plan.objects.write(started, "A plan")
         claim.attempt.task.move("planning completed", "planning_review")
     assert claim.release()
     assert ledger.claim() is None
