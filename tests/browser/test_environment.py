@@ -9,7 +9,7 @@ from tests.browser.test_journey import PHASE, SOON, OpenPage
 from tests.running import Studio
 from tests.test_journey import runs, writes
 
-pytestmark = [pytest.mark.browser, pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.real, pytest.mark.timeout(900)]
 
 
 def test_a_maintainer_sets_a_secret_and_a_setup_and_nobody_reads_the_secret_again(

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from tests.browser.test_journey import SOON, OpenPage
 from tests.running import Studio
 
-pytestmark = [pytest.mark.browser, pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.real, pytest.mark.timeout(900)]
 
 
 def test_a_person_pauses_a_project_and_puts_its_queue_in_order(
