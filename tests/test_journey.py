@@ -14,7 +14,7 @@ from tests import factories
 from tests.running import Studio, until
 from tests.sessions.clones import jj, make_source, needs_jj
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 
 def writes(name: str, text: str) -> dict[str, Any]:

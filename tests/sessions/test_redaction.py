@@ -166,7 +166,7 @@ def watched(words: str) -> Iterator[list[str]]:
 
 @pytest.mark.real
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_whatever_says_a_secret_no_row_and_no_log_has_it(
     repository: Path, model: DemoModel, caplog: pytest.LogCaptureFixture
 ) -> None:

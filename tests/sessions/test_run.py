@@ -21,7 +21,7 @@ from studio.demo_model.server import DemoModel
 from tasks.models import Task
 from tests import factories
 
-pytestmark = [pytest.mark.real, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.real, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 WRITE = {"tool": "write", "args": {"filePath": "{cwd}/new.txt", "content": "new\n"}}
 APPROVED = [{"verdict": {"verdict": "approved", "summary": "Good.", "findings": []}}]
