@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
+from django.db import transaction
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Field, Router, Schema
@@ -77,10 +78,11 @@ def change_follow_up(request: HttpRequest, follow_up_id: int, change: FollowUpCh
     message = _message(request, follow_up_id)
     if change.text is None and change.place is None:
         raise Invalid("Nothing to change.", fields={"text": "Give a text or a place."})
-    if change.text is not None:
-        message.edit(change.text, by=request.user)
-    if change.place is not None:
-        message.move_to(change.place, by=request.user)
+    with transaction.atomic():
+        if change.text is not None:
+            message.edit(change.text, by=request.user)
+        if change.place is not None:
+            message.move_to(change.place, by=request.user)
     return show(message)
 
 

@@ -6,11 +6,11 @@ from django import forms
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from sessions.models import FollowUp
 from sessions.models.follow_up import TEXT_LIMIT, ways
-from studio.errors import Invalid
+from studio.errors import Conflict, Invalid
 from studio.http import PageRequest
 from studio.roles import Role
 from tasks.models import Task
@@ -64,15 +64,21 @@ def follow_up(request: PageRequest, pk: int) -> HttpResponse:
 
 
 @login_required
+@require_http_methods(["GET", "HEAD", "POST"])
 def edit_follow_up(request: PageRequest, pk: int) -> HttpResponse:
-    """Change the words of a message that waits."""
+    """Change the words of a message that waits. Where it was sent meanwhile, the new words stay in the form."""
     message = _message(request, pk)
     form = FollowUpForm(request.POST or None, initial={"text": message.text})
+    status = 422 if form.is_bound else 200
     if request.method == "POST" and form.is_valid():
-        message.edit(form.cleaned_data["text"], by=request.user)
-        return redirect(message.task)
+        try:
+            message.edit(form.cleaned_data["text"], by=request.user)
+            return redirect(message.task)
+        except Conflict as late:
+            form.add_error("text", late.message)
+            status = late.status
     context = {"form": form, "task": message.task, "project": message.task.project}
-    return render(request, "sessions/follow_up.html", context, status=422 if form.is_bound else 200)
+    return render(request, "sessions/follow_up.html", context, status=status)
 
 
 @login_required

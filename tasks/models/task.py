@@ -385,5 +385,6 @@ class Task(models.Model):
     def _end_attempt(self) -> None:
         ending = self.attempts.filter(is_current=True, ended_at=None)
         for attempt in ending:
-            attempt.follow_ups.queued().update(state="withdrawn")
+            # One that was being sent when its worker was lost, too: nobody will find out any more whether OpenCode had it.
+            attempt.follow_ups.filter(state__in=["queued", "sending"]).update(state="withdrawn")
         ending.update(ended_at=timezone.now())

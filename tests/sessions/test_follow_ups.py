@@ -200,12 +200,25 @@ def test_who_would_hear_nothing_is_told_so(
     assert (why in page) == (status != "todo")
 
 
-def test_what_waits_is_withdrawn_when_the_attempt_ends(project: Any, alice: Any) -> None:
+@pytest.mark.parametrize("state", ["queued", "sending"])
+def test_what_waits_is_withdrawn_when_the_attempt_ends(project: Any, alice: Any, state: str) -> None:
     task = at_rest(project, "review", "review")
-    message = factories.make_follow_up(task.current_attempt)
+    message = factories.make_follow_up(task.current_attempt, state=state, message_id="msg_1")
     task.mark_done(by=alice)
     message.refresh_from_db()
     assert message.state == "withdrawn"
+
+
+def test_an_edit_that_comes_too_late_keeps_the_persons_words(
+    client: Client, session: Session, alice: Any
+) -> None:
+    message = factories.make_follow_up(session.attempt, by=alice, state="sent")
+    client.force_login(alice)
+    reply = client.post(f"/follow-ups/{message.pk}/edit/", {"text": "Use four spaces."})
+    page = reply.content.decode()
+    assert reply.status_code == 409
+    assert "has been sent already" in page
+    assert "Use four spaces." in page
 
 
 def test_a_message_queued_during_the_checks_comes_before_the_review(
