@@ -8,13 +8,13 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from studio.errors import Conflict, Invalid
 from studio.http import PageRequest
 from tasks.forms import ChangesForm, EvidenceForm, LinesForm, PlanForm
 from tasks.models import Evidence, Plan, PlanComment, Task
-from tasks.views import again, page, task_for_member
+from tasks.views import page, task_for_member
 
 MOST_COMPARED = 4_000  # lines of both versions: what compares them takes long for very long ones
 
@@ -121,20 +121,7 @@ def tick(request: PageRequest, pk: int) -> HttpResponse:
 
 
 @login_required
-@require_POST
-def request_plan_changes(request: PageRequest, pk: int) -> HttpResponse:
-    """Send the plan back, with the comment and the person's drafts on its lines."""
-    task = task_for_member(request, pk)
-    form = ChangesForm(request.POST)
-    try:
-        task.request_plan_changes(form.cleaned_data["comment"] if form.is_valid() else "", by=request.user)
-    except Invalid as wrong:
-        form.add_error("comment", wrong.fields.get("comment", wrong.message))
-        return again(request, task, form, "request-plan-changes")
-    return redirect(task)
-
-
-@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
 def write_plan(request: PageRequest, pk: int) -> HttpResponse:
     """A new version of the plan by a person, starting from the newest one. Where another was written meanwhile, theirs stays in the form."""
     task = task_for_member(request, pk)

@@ -42,8 +42,6 @@ urlpatterns = [
     path("tasks/<int:pk>/back-to-todo/", views.back_to_todo, name="back-to-todo"),
     path("tasks/<int:pk>/mark-done/", views.mark_done, name="mark-done"),
     path("tasks/<int:pk>/approve-plan/", views.approve_plan, name="approve-plan"),
-    path(
-        "tasks/<int:pk>/request-plan-changes/", plan_pages.request_plan_changes, name="request-plan-changes"
-    ),
+    path("tasks/<int:pk>/request-plan-changes/", views.request_plan_changes, name="request-plan-changes"),
     path("tasks/<int:pk>/request-changes/", views.request_changes, name="request-changes"),
 ]

@@ -258,14 +258,13 @@ def approve_plan(request: PageRequest, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def request_changes(request: PageRequest, pk: int) -> HttpResponse:
-    task = task_for_member(request, pk)
-    form = ChangesForm(request.POST)
-    try:
-        task.request_changes(form.cleaned_data["comment"] if form.is_valid() else "", by=request.user)
-    except Invalid as wrong:
-        form.add_error("comment", wrong.message)
-        return again(request, task, form, "request-changes")
-    return redirect(task)
+    return sent_back(request, task_for_member(request, pk), "request-changes")
+
+
+@login_required
+@require_POST
+def request_plan_changes(request: PageRequest, pk: int) -> HttpResponse:
+    return sent_back(request, task_for_member(request, pk), "request-plan-changes")
 
 
 def task_for_member(request: PageRequest, pk: int) -> Task:
@@ -285,7 +284,14 @@ def answer(request: PageRequest, task: Task) -> HttpResponse:
     return render(request, template, context | {"tab": request.GET.get("tab", "activity")})
 
 
-def again(request: PageRequest, task: Task, form: ChangesForm, verb: str) -> HttpResponse:
-    """The form of a verb once more, with what is wrong."""
-    context = {"form": form, "task": task, "project": task.project, "verb": verb}
-    return render(request, "tasks/comment.html", context, status=422)
+def sent_back(request: PageRequest, task: Task, name: str) -> HttpResponse:
+    """Send the plan or the change back by the verb of that name, with what the person wrote; the form once more where that is nothing."""
+    form = ChangesForm(request.POST)
+    verb = task.request_plan_changes if name == "request-plan-changes" else task.request_changes
+    try:
+        verb(form.cleaned_data["comment"] if form.is_valid() else "", by=request.user)
+    except Invalid as wrong:
+        form.add_error("comment", wrong.message)
+        context = {"form": form, "task": task, "project": task.project, "verb": name}
+        return render(request, "tasks/comment.html", context, status=422)
+    return redirect(task)
