@@ -111,3 +111,11 @@ def test_no_page_names_another_host() -> None:
 def test_no_page_has_a_script_or_style_in_it() -> None:
     inline = re.compile(r"<script(?![^>]*\b(?:src|type=\"application/json\"))[^>]*>|<style|\son\w+=|\sstyle=")
     assert not [name(file) for file in sources("templates/**/*.html") if inline.search(file.read_text())]
+
+
+def test_every_part_of_a_page_that_is_rung_has_an_id() -> None:
+    """By it static/js/live-apply.js finds what took a part's place."""
+    rung = re.compile(r"<\w+ [^>]*data-ring=[^>]*>")
+    parts = [part for file in sources("templates/**/*.html") for part in rung.findall(file.read_text())]
+    assert len(parts) > 10
+    assert not [part for part in parts if not re.search(r'\sid="', part)]

@@ -49,7 +49,7 @@ const studioLive = (() => {
     element.classList.remove("is-behind");
     if (inUse(element)) element.classList.add("is-behind");
     else if (busy.has(element)) rung.add(element);
-    else htmx.trigger(element, "ring");
+    else element.dispatchEvent(new CustomEvent("ring")); // not `htmx.trigger`, which rings what is around it too
   }
 
   // Of an element that its own answer replaced, htmx tells here through a parent: only requestConfig still names it.
@@ -58,8 +58,11 @@ const studioLive = (() => {
     const { elt } = event.detail.requestConfig;
     busy.delete(elt);
     if (!rung.delete(elt)) return;
-    const names = (elt.dataset.ring || "").split(" ").filter(Boolean);
-    setTimeout(() => (elt.isConnected ? ringOne(elt) : ring(names.slice(0, 1))), 50);
+    setTimeout(() => {
+      // Only what took its place: were its neighbours rung too, they would ring it again, without end where answers are slow.
+      const heir = elt.isConnected ? elt : document.getElementById(elt.id);
+      if (heir) ringOne(heir);
+    }, 50);
   });
 
   document.addEventListener("htmx:beforeSwap", (event) => {

@@ -3,15 +3,16 @@
 import json
 import os
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests import factories
-from tests.running import Studio
+from tests.running import Studio, until
 from tests.test_journey import APPROVED, runs, script, writes
 
 pytestmark = [pytest.mark.browser, pytest.mark.real, pytest.mark.timeout(900)]
@@ -167,6 +168,29 @@ def test_cancel_says_stopping_at_once_and_a_failure_says_what_to_do(
     expect(page.locator("#head")).to_contain_text("Cancelled")
     page.get_by_role("button", name="Reopen").click()
     expect(page.get_by_role("button", name="Start")).to_be_visible()
+
+
+def test_a_page_that_is_rung_while_it_fetches_comes_to_rest(
+    studio: Studio, fresh_repository: Path, open_page: OpenPage, patient: None
+) -> None:
+    """Each part asks once more for what it may have missed, and then nobody asks."""
+    task = studio.file(studio.make_project(fresh_repository, "RING"), "Wait")
+    page = open_page(f"/tasks/{task}/")
+    expect(page.locator("[data-live-text]")).to_have_text("live")
+    asked: list[float] = []
+
+    def late(route: Route) -> None:
+        asked.append(time.monotonic())
+        time.sleep(0.2)
+        route.continue_()
+
+    page.route("**/tasks/**", late)
+    page.evaluate("studioLive.ringAll()")
+    page.wait_for_timeout(100)
+    page.evaluate("studioLive.ringAll()")
+    until(lambda: page.wait_for_timeout(100) or (asked and time.monotonic() - asked[-1] > 3), 60, "rest")
+    parts = page.locator("[data-ring]").count()
+    assert len(asked) <= 2 * parts
 
 
 BUSY = """
