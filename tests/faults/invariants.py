@@ -129,11 +129,13 @@ def i08_the_database_and_the_repositories_are_whole(studio: Studio) -> None:
 def i09_no_secret_is_anywhere_but_in_its_own_place(studio: Studio) -> None:
     """Not what the environment of whoever started Studio has, not Studio's keys, no one's token, no project's secret: not in a file of
     Studio's, the database and the workspaces among them, not in a repository, and not in what an agent's processes can see of
-    themselves, where a check has its project's secrets alone."""
-    keys = sorted(studio.home / name for name in ("secret_key", "vault_key"))
+    themselves, where a check has its project's secrets alone. A restore sets the keys aside with all that they open."""
+    names = ("secret_key", "vault_key")
+    keys = [studio.home / name for name in names]
+    aside = [file for name in names for file in studio.home.glob(f"before-restore-*/{name}")]
     secrets = [
         *CANARIES.values(),
-        *(key.read_text().strip() for key in keys),
+        *(key.read_text().strip() for key in [*keys, *aside]),
         *filter(None, [studio.token]),
     ]
     words = [part for secret in [*secrets, PROJECT_SECRET] for part in ("-e", secret)]
@@ -142,7 +144,8 @@ def i09_no_secret_is_anywhere_but_in_its_own_place(studio: Studio) -> None:
         ["grep", "--recursive", "--files-with-matches", "--text", "--fixed-strings", *words, *places],
         capture_output=True, text=True, check=False,
     ).stdout.splitlines()  # fmt: skip
-    assert sorted(found) == list(map(str, keys)), found
+    assert sorted(found) == sorted(map(str, [*keys, *aside])), found
+    assert not [key for key in [*keys, *aside] if key.stat().st_mode & 0o077], "others can read a key"
     for pid in studio.tagged():
         with contextlib.suppress(OSError):
             told = Path(f"/proc/{pid}/environ").read_text(errors="replace")
