@@ -3,11 +3,15 @@
 import os
 import tempfile
 
-os.environ.setdefault("STUDIO_HOME", tempfile.mkdtemp(prefix="studio-test-"))
+home = os.environ.setdefault("STUDIO_HOME", tempfile.mkdtemp(prefix="studio-test-"))
+worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+if worker and os.path.basename(home).startswith("studio-test-"):
+    # Attempts of two processes have the same numbers, and would share their folders.
+    os.environ["STUDIO_HOME"] = tempfile.mkdtemp(prefix=f"{worker}-", dir=home)
 if os.environ.get("STUDIO_TEST_DATABASE_URL") and os.environ.get("STUDIO_TEST_ON") == "postgresql":
     os.environ["DATABASE_URL"] = os.environ["STUDIO_TEST_DATABASE_URL"]
 
-from studio.settings import *  # noqa: F403
+from studio.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {

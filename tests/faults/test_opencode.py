@@ -16,7 +16,8 @@ from sessions.models import Session
 from sessions.opencode import server as servers
 from tests.faults.studio import Studio, kill, opencode_of, tool_runs
 from tests.running import until
-from tests.sessions.test_run import carried, model, scripted
+from tests.sessions.conftest import model
+from tests.sessions.test_run import carried, scripted
 
 __all__ = ["model"]
 

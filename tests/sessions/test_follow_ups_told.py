@@ -1,11 +1,9 @@
 """Messages on their way to the real OpenCode: each arrives once, whenever the worker dies, and one interrupts what runs."""
 
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -29,16 +27,6 @@ SCRIPT = """```demo
 
 class Died(BaseException):
     """The worker is gone between two lines: nothing catches it."""
-
-
-@pytest.fixture
-def model(settings: Any) -> Iterator[DemoModel]:
-    served = DemoModel(0, pace=0)
-    threading.Thread(target=served.serve_forever, daemon=True).start()
-    settings.STUDIO_DEMO_MODEL_PORT = served.server_address[1]
-    yield served
-    served.shutdown()
-    served.server_close()
 
 
 @pytest.fixture

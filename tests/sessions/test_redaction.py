@@ -126,16 +126,6 @@ def test_studios_own_keys_and_tokens_and_the_providers_are_secrets_too(
     assert made.text("studio_name_of_a_function") == "studio_name_of_a_function"
 
 
-@pytest.fixture
-def model(settings: Any) -> Iterator[DemoModel]:
-    served = DemoModel(0, pace=0)
-    threading.Thread(target=served.serve_forever, daemon=True).start()
-    settings.STUDIO_DEMO_MODEL_PORT = served.server_address[1]
-    yield served
-    served.shutdown()
-    served.server_close()
-
-
 def everything_stored() -> Iterator[tuple[str, str]]:
     """Each row of the database as text, with its table; of a task without the description, which a person wrote."""
     for table in apps.get_models():

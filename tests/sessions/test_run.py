@@ -1,8 +1,6 @@
 """A claimed attempt carried through its phases in this process, on the real OpenCode in the real sandbox."""
 
 import json
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +23,6 @@ pytestmark = [pytest.mark.real, pytest.mark.django_db(transaction=True), pytest.
 
 WRITE = {"tool": "write", "args": {"filePath": "{cwd}/new.txt", "content": "new\n"}}
 APPROVED = [{"verdict": {"verdict": "approved", "summary": "Good.", "findings": []}}]
-
-
-@pytest.fixture
-def model(settings: Any) -> Iterator[DemoModel]:
-    served = DemoModel(0, pace=0)
-    threading.Thread(target=served.serve_forever, daemon=True).start()
-    settings.STUDIO_DEMO_MODEL_PORT = served.server_address[1]
-    yield served
-    served.shutdown()
-    served.server_close()
 
 
 def scripted(repository: Path, script: dict[str, Any], **fields: Any) -> Task:
