@@ -2,7 +2,7 @@
 
 import logging
 
-from sessions import cleanup, ledger, retention
+from sessions import cleanup, cloning, ledger, retention
 from sessions import run as runs
 from sessions.watch import Watch
 from studio.retention import clear_records
@@ -19,6 +19,11 @@ def run() -> None:
 def reap() -> None:
     """The watchdog's round from studio/queue.py's schedule, in case no watchdog runs: owners whose process is gone, lost wake-ups."""
     Watch().round()
+
+
+def clone() -> None:
+    """Clone the repositories that people have asked for."""
+    cloning.work()
 
 
 def clean_up() -> None:

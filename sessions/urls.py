@@ -5,6 +5,7 @@ from django.urls import path
 from sessions import (
     attempts,
     changes,
+    clone_pages,
     follow_up_pages,
     guidance_pages,
     landing_pages,
@@ -18,6 +19,10 @@ from sessions import (
 app_name = "sessions"
 
 urlpatterns = [
+    path("projects/new/clone/", clone_pages.new_clone, name="new-clone"),
+    path("clones/<int:pk>/", clone_pages.clone, name="clone"),
+    path("clones/<int:pk>/cancel/", clone_pages.cancel_clone, name="cancel-clone"),
+    path("clones/<int:pk>/retry/", clone_pages.retry_clone, name="retry-clone"),
     path("projects/<str:key>/agents-file/", guidance_pages.agents_file, name="agents-file"),
     path("projects/<str:key>/agents-file/write/", guidance_pages.write_agents_file, name="write-agents-file"),
     path("tasks/<int:pk>/later/<int:after>/", views.later, name="later"),

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from sessions import ledger, places
 from sessions.admission import admitted
-from sessions.models import Attempt, Request
+from sessions.models import Attempt, Clone, Request
 from sessions.models.attempt import Lease
 from sessions.workspaces.sandbox import sweep
 from studio import crash, disk, drain, processes, queue
@@ -51,6 +51,7 @@ class Watch:
             except Exception:  # one attempt that cannot be judged must not keep the others from it
                 log.exception("%s", attempt.key)
         ledger.repair()
+        Clone.take_back()
         expire_requests()
         self.ring_again()
 

@@ -11,8 +11,11 @@ from django_q.tasks import async_task
 
 RUN = "sessions.jobs.run"
 REAP = "sessions.jobs.reap"
+CLONE = "sessions.jobs.clone"
 CLEAN_UP = "sessions.jobs.clean_up"
 RETAIN = "sessions.jobs.retain"
+
+MOST_UNHEARD = 5  # short jobs that wait
 
 
 def ring() -> None:
@@ -33,6 +36,16 @@ def ring_for_all() -> None:
     """Wake every worker of the long cluster: much may be done that could not be done before. Where `ring` is called."""
     for _ in range(1 if settings.STUDIO_SYNC else settings.STUDIO_CONCURRENCY):
         ring()
+
+
+def ring_clone() -> None:
+    """Wake the short cluster to clone, unless it has enough to hear already: the watchdog rings again. Where `ring` is called."""
+    if settings.STUDIO_SYNC:
+        transaction.on_commit(lambda: async_task(CLONE, sync=True))
+        return
+    unheard = OrmQ.objects.filter(key=settings.SHORT_JOBS, lock__lte=timezone.now())
+    if unheard[:MOST_UNHEARD].count() < MOST_UNHEARD:
+        async_task(CLONE, cluster=settings.SHORT_JOBS)
 
 
 def keep_schedules() -> None:

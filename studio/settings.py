@@ -59,6 +59,9 @@ STUDIO_REVIEW_CHARACTERS = max(
 )  # of a diff, in one prompt
 STUDIO_RETENTION_DAYS = env_number("STUDIO_RETENTION_DAYS", 0)
 STUDIO_DISK_FLOOR = env_number("STUDIO_DISK_FLOOR", 1024)  # megabytes; 0 looks at no disk
+STUDIO_CLONE_MEGABYTES = env_number("STUDIO_CLONE_MEGABYTES", 10240)  # 0: no limit but the disk's floor
+STUDIO_CLONE_SECONDS = env_number("STUDIO_CLONE_SECONDS", 3600)
+STUDIO_CLONE_FILES = env_bool("STUDIO_CLONE_FILES")  # for tests: file:// addresses
 STUDIO_DEBUG = env_bool("STUDIO_DEBUG")
 STUDIO_FAULTS = env_bool("STUDIO_FAULTS")  # for tests: studio/crash.py
 STUDIO_TRASH_DAYS = int(env_number("STUDIO_TRASH_DAYS", 14))
@@ -212,7 +215,14 @@ Q_CLUSTER = {
     "catch_up": False,
     "sync": STUDIO_SYNC,
     "label": "Jobs",
-    "ALT_CLUSTERS": {SHORT_JOBS: {"workers": 1, "timeout": 600, "retry": 700}},
+    "ALT_CLUSTERS": {
+        # A clone is the longest of them, and ends itself before this.
+        SHORT_JOBS: {
+            "workers": 1,
+            "timeout": int(STUDIO_CLONE_SECONDS) + 600,
+            "retry": int(STUDIO_CLONE_SECONDS) + 700,
+        }
+    },
 }
 
 # Each web process feeds its own sockets from the database (studio/live).

@@ -272,7 +272,7 @@ class ProjectForm(_ProjectForm):
     def clean_key(self) -> str:
         """The folder's first letters where none was given, made unlike the keys there are."""
         key: str = self.cleaned_data["key"].upper()
-        return key or _free_key(Path(self.cleaned_data.get("path", "")).name)
+        return key or free_key(Path(self.cleaned_data.get("path", "")).name)
 
     def create(self, *, by: Any) -> Project:
         """The project, with the person who added it as its admin."""
@@ -283,7 +283,8 @@ class ProjectForm(_ProjectForm):
         return project
 
 
-def _free_key(name: str) -> str:
+def free_key(name: str) -> str:
+    """A key from a name's first letters, made unlike the keys there are."""
     letters = re.sub(r"[^A-Z0-9]", "", name.upper()).lstrip("0123456789")[:6]
     stem = letters if len(letters) > 1 else "PROJECT"
     taken = set(Project.objects.filter(key__startswith=stem).values_list("key", flat=True))

@@ -59,7 +59,8 @@ def _normal() -> Literal["normal"]:
     return "normal"
 
 
-def _distinct(checks: "list[CheckIn]") -> "list[CheckIn]":
+def distinct(checks: "list[CheckIn]") -> "list[CheckIn]":
+    """The checks, no two of which have one name."""
     if len({check.name for check in checks}) < len(checks):
         raise ValueError("Two checks have the same name.")
     return checks
@@ -124,7 +125,7 @@ class ProjectChange(PolicyIn):
     name: Name = Field(default_factory=str)
     target_branch: Branch = Field(default_factory=str, description="Empty: the branch that is checked out.")
     merge_strategy: MergeStrategy = Field(default_factory=lambda: MergeStrategy.MERGE)
-    checks: Annotated[list[CheckIn], Field(max_length=50), AfterValidator(_distinct)] = Field(
+    checks: Annotated[list[CheckIn], Field(max_length=50), AfterValidator(distinct)] = Field(
         default_factory=list
     )
     model: ModelName = Field(default_factory=str, description="provider/model; empty: the default.")

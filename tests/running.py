@@ -33,6 +33,7 @@ CLOCKS = {
     "STUDIO_PROGRESS_SECONDS": "40",
     "STUDIO_RETRY_SECONDS": "8",
     "STUDIO_PROVIDER_PAUSE_SECONDS": "1",
+    "STUDIO_CLONE_FILES": "1",
 }
 PASSED = {"name": "tests", "command": "test -f README.md", "timeout": 60, "required": True}
 

@@ -4,6 +4,7 @@ from sessions.models.activity import Activity
 from sessions.models.attempt import Attempt
 from sessions.models.breaker import Breaker
 from sessions.models.check_result import CheckResult
+from sessions.models.clone import Clone
 from sessions.models.follow_up import FollowUp
 from sessions.models.model_list import ModelList
 from sessions.models.pause import Pause
@@ -15,6 +16,7 @@ __all__ = [
     "Attempt",
     "Breaker",
     "CheckResult",
+    "Clone",
     "FollowUp",
     "ModelList",
     "Pause",

@@ -81,7 +81,8 @@ def _folder(path: str | Path) -> Path:
     except OSError as error:
         raise _invalid(f"{folder} cannot be read: {error.strerror}.") from error
     home = settings.STUDIO_HOME.resolve()
-    if folder.is_relative_to(home) and not folder.is_relative_to(home / "demo"):
+    own = any(folder.parent.is_relative_to(home / kept) for kept in ("demo", "clones"))
+    if folder.is_relative_to(home) and not own:
         raise _invalid("This folder lies inside Studio's own data folder. Choose a repository elsewhere.")
     if home.is_relative_to(folder):
         raise _invalid(

@@ -144,10 +144,16 @@ def test_a_person_takes_a_task_from_the_board_to_a_merged_change(
 def test_cancel_says_stopping_at_once_and_a_failure_says_what_to_do(
     studio: Studio, fresh_repository: Path, open_page: OpenPage, patient: None
 ) -> None:
+    page = open_page("/projects/new/")
+    page.get_by_role("link", name="Clone from an address").click()
+    page.get_by_label("Address").fill(f"file://{fresh_repository}")
+    page.get_by_label("Key").fill("CLONED")
+    page.get_by_role("button", name="Clone").click()
+    expect(page).to_have_url(f"{studio.url}/projects/CLONED/", timeout=PHASE)
     project = studio.make_project(fresh_repository, "HALT", planning=False)
     hanging = studio.file(project, "Hang", script("", implementation=[runs("sleep 300")]))
     broken = studio.file(project, "Break", script("", implementation=[{"error": 400}]))
-    page = open_page(f"/tasks/{broken}/")
+    page.goto(f"{studio.url}/tasks/{broken}/")
     page.get_by_role("button", name="Start").click()
     expect(page.locator("#head")).to_contain_text("provider refused the request", timeout=PHASE)
     expect(page.locator("#head")).to_contain_text("then retry")
