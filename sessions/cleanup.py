@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 MOST_SECONDS = 300  # of one run; the next goes on
 ATTEMPT = re.compile(r"^(\d+)-([A-Z][A-Z0-9]*-\d+-\d+)$")
 REMOVED = re.compile(r"^((\d+)-([A-Z][A-Z0-9]*-\d+-\d+))-(\d{8}T\d{6})$")
+CLONE = re.compile(r"^clone-\d+-(\d{8}T\d{6})$")
 RECOVERY = re.compile(r"^refs/studio/recovery/([A-Z][A-Z0-9]*-\d+-\d+)-(\d{8})-[0-9a-f]+$")
 
 
@@ -57,8 +58,9 @@ def empty_trash() -> str:
         except (Refusal, OSError) as reason:
             log.warning("the trash of %s stays: %s", attempt.key, reason)
     held = set(Attempt.objects.exclude(trash="").values_list("trash", flat=True))
-    for folder, found in in_trash():
-        since = datetime.strptime(found[4], removal.STAMP).replace(tzinfo=UTC)
+    clones = [(each, found[1]) for each in _folders(places.trash()) if (found := CLONE.match(each.name))]
+    for folder, stamp in [*((each, found[4]) for each, found in in_trash()), *clones]:
+        since = datetime.strptime(stamp, removal.STAMP).replace(tzinfo=UTC)
         if since < before and folder.name not in held:
             try:
                 discard(folder)

@@ -6,6 +6,7 @@ from sessions import (
     attempts,
     changes,
     clone_pages,
+    deletion_pages,
     follow_up_pages,
     guidance_pages,
     landing_pages,
@@ -20,6 +21,7 @@ app_name = "sessions"
 
 urlpatterns = [
     path("projects/new/clone/", clone_pages.new_clone, name="new-clone"),
+    path("projects/<str:key>/delete/", deletion_pages.delete_project, name="delete-project"),
     path("clones/<int:pk>/", clone_pages.clone, name="clone"),
     path("clones/<int:pk>/cancel/", clone_pages.cancel_clone, name="cancel-clone"),
     path("clones/<int:pk>/retry/", clone_pages.retry_clone, name="retry-clone"),

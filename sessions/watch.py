@@ -21,6 +21,7 @@ from sessions.models.attempt import Lease
 from sessions.workspaces.sandbox import sweep
 from studio import crash, disk, drain, processes, queue
 from studio.errors import Conflict
+from tasks.models import Project
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,8 @@ class Watch:
                 log.exception("%s", attempt.key)
         ledger.repair()
         Clone.take_back()
+        if Project.objects.deleting().filter(delete_trouble="").exists():
+            queue.ring_delete()
         expire_requests()
         self.ring_again()
 

@@ -12,6 +12,7 @@ from django_q.tasks import async_task
 RUN = "sessions.jobs.run"
 REAP = "sessions.jobs.reap"
 CLONE = "sessions.jobs.clone"
+DELETE = "sessions.jobs.delete_projects"
 CLEAN_UP = "sessions.jobs.clean_up"
 RETAIN = "sessions.jobs.retain"
 
@@ -39,13 +40,23 @@ def ring_for_all() -> None:
 
 
 def ring_clone() -> None:
-    """Wake the short cluster to clone, unless it has enough to hear already: the watchdog rings again. Where `ring` is called."""
+    """Wake the short cluster to clone."""
+    _ring_short(CLONE)
+
+
+def ring_delete() -> None:
+    """Wake the short cluster to delete projects."""
+    _ring_short(DELETE)
+
+
+def _ring_short(job: str) -> None:
+    """Where `ring` is called; unless it has enough to hear already: the watchdog rings again."""
     if settings.STUDIO_SYNC:
-        transaction.on_commit(lambda: async_task(CLONE, sync=True))
+        transaction.on_commit(lambda: async_task(job, sync=True))
         return
     unheard = OrmQ.objects.filter(key=settings.SHORT_JOBS, lock__lte=timezone.now())
     if unheard[:MOST_UNHEARD].count() < MOST_UNHEARD:
-        async_task(CLONE, cluster=settings.SHORT_JOBS)
+        async_task(job, cluster=settings.SHORT_JOBS)
 
 
 def keep_schedules() -> None:

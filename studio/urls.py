@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 
 import sessions.api
 import sessions.clone_api
+import sessions.deletion_api
 import sessions.follow_up_api
 import sessions.guidance_api
 import sessions.landing_api
@@ -26,6 +27,7 @@ from studio.api import api, mount, unknown
 api.add_router("/projects", tasks.api.projects)
 api.add_router("/projects", tasks.archive_api.projects)
 api.add_router("/models", tasks.offers_api.models)
+api.add_router("/projects", sessions.deletion_api.projects)
 api.add_router("/clones", sessions.clone_api.clones)
 api.add_router("/tasks", tasks.api.tasks)
 api.add_router("/tasks", tasks.plan_api.tasks)

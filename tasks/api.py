@@ -24,6 +24,7 @@ projects = Router(tags=["Projects"])
 tasks = Router(tags=["Tasks"])
 
 Words = Annotated[Text, StringConstraints(max_length=200)]
+Confirm = Annotated[Text, StringConstraints(max_length=10)]
 
 
 # --- projects -----------------------------------------------------------------------------------------------------
@@ -90,16 +91,16 @@ def change_project(request: HttpRequest, project_id: int, change: schemas.Projec
     return schemas.show_project(project) | {"warnings": offers.known().doubts(named)}
 
 
-@projects.delete("/{int:project_id}", response=responses({204: None}, 409))
-def delete_project(request: HttpRequest, project_id: int) -> Any:
-    """Remove it with its tasks; its admins may, and not while an agent works. The repository stays as it is."""
+@projects.delete("/{int:project_id}", response=responses({202: schemas.ProjectOut}, 409))
+def delete_project(request: HttpRequest, project_id: int, confirm: Confirm = "") -> Any:
+    """Delete it with its tasks, in the background; its admins may, with its key as `confirm`, and not while something works on a task of it.
+
+    Ask first what that takes. The repository stays as it is; a clone of Studio's and the workspaces go to the trash.
+    """
     project = _project(request, project_id)
     project.require(request.user, Role.ADMIN, archived=True)
-    with transaction.atomic():
-        filed = list(project.tasks.select_for_update().values_list("pk", flat=True))
-        _refuse_while_running(Task.objects.filter(pk__in=filed))
-        project.delete()
-    return Reply(204, None)
+    project.begin_delete(confirm, by=request.user)
+    return Reply(202, schemas.show_project(project))
 
 
 # --- tasks --------------------------------------------------------------------------------------------------------

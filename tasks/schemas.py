@@ -233,6 +233,7 @@ class ProjectOut(Schema):
     most_sessions: int | None
     demo: bool
     archived_at: Timestamp | None = Field(description="Since when it is kept for reading only.")
+    deleting: bool = Field(description="A job deletes it.")
     created_at: Timestamp
 
 
@@ -300,7 +301,8 @@ def show_project(project: Project) -> dict[str, Any]:
     plain += ["setup_command", "setup_seconds", "cleanup_command", "copied_files"]
     plain += ["readable_paths", "demo", "merge_strategy", "most_sessions"]
     shown = {name: getattr(project, name) for name in plain} | project.policy._asdict()
-    times = {"archived_at": project.archived_at and project.archived_at.isoformat()}
+    times: dict[str, Any] = {"archived_at": project.archived_at and project.archived_at.isoformat()}
+    times["deleting"] = project.deleting_at is not None
     return shown | times | {"created_at": project.created_at.isoformat()}
 
 

@@ -140,6 +140,7 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "project.variable_set": lambda data: f"set {data.get('name', '')} in the environment",
     "project.variable_removed": lambda data: f"removed {data.get('name', '')} from the environment",
     "project.archived": lambda data: "archived the project",
+    "project.deleting": lambda data: "had the project deleted",
     "project.restored": lambda data: "restored the project",
     "project.created": lambda data: "added the project",
     "project.updated": lambda data: (

@@ -8,7 +8,8 @@ from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from studio.errors import Conflict, Forbidden
+from studio import queue
+from studio.errors import Conflict, Forbidden, Invalid
 from studio.roles import Role
 from tasks import permissions, repositories
 from tasks.models.scripts import Scripts
@@ -66,6 +67,10 @@ class ProjectQuerySet(models.QuerySet["Project"]):
     def open(self) -> "ProjectQuerySet":
         """Those that are worked on: not archived."""
         return self.filter(archived_at=None)
+
+    def deleting(self) -> "ProjectQuerySet":
+        """Those that a job deletes, or is stuck with."""
+        return self.exclude(deleting_at=None).order_by("pk")
 
     def archived(self) -> "ProjectQuerySet":
         """Those that are only kept, the last archived first."""
@@ -129,6 +134,8 @@ class Project(Scripts):
     )
     demo = models.BooleanField(default=False, editable=False)
     archived_at = models.DateTimeField(null=True, editable=False)
+    deleting_at = models.DateTimeField(null=True, editable=False)
+    delete_trouble = models.TextField(blank=True, editable=False, help_text="Why it cannot be deleted whole.")
     last_number = models.PositiveIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -163,6 +170,8 @@ class Project(Scripts):
             raise self._archived()
 
     def _archived(self) -> Conflict:
+        if self.deleting_at:
+            return Conflict(f"{self.name} is being deleted.", code="deleting")
         return Conflict(f"{self.name} is archived: restore it first.", code="archived")
 
     @property
@@ -176,14 +185,7 @@ class Project(Scripts):
     def archive(self, *, by: Any) -> None:
         """Keep it for reading only, out of the lists. Raises `Conflict` while something works on a task of it, naming those."""
         with transaction.atomic():
-            list(
-                self.tasks.select_for_update(no_key=True).values_list("pk")
-            )  # so that nobody starts one meanwhile
-            if keys := [task.key for task in self.at_work.select_related("project")]:
-                some = ", ".join(keys[:5]) + (" and others" if len(keys) > 5 else "")
-                raise Conflict(
-                    f"{some} must end first: stop them, or let them end.", code="running", tasks=keys
-                )
+            self._refuse_while_at_work()
             self._put(archived_at=timezone.now())
             self.events.create(name="project.archived", by=by)
 
@@ -193,8 +195,41 @@ class Project(Scripts):
             self._put(archived_at=None)
             self.events.create(name="project.restored", by=by)
 
+    def begin_delete(self, confirm: str, *, by: Any) -> None:
+        """Have it deleted by a job, and archive it until then. Raises `Invalid` where `confirm` is not its key, and `Conflict` while
+        something works on a task of it, or a job has it already. One that a job is stuck with is tried again.
+        """
+        if confirm != self.key:
+            raise Invalid(f"Type {self.key} to confirm.", fields={"confirm": f"It has to be {self.key}."})
+        with transaction.atomic():
+            self._refuse_while_at_work()
+            now = timezone.now()
+            marked = Project.objects.filter(pk=self.pk).exclude(~Q(deleting_at=None), delete_trouble="")
+            times = {"deleting_at": now, "archived_at": self.archived_at or now}
+            if not marked.update(**times, delete_trouble=""):
+                raise Conflict(f"{self.name} is being deleted.", code="deleting")
+            self.deleting_at, self.archived_at, self.delete_trouble = now, times["archived_at"], ""
+            self.events.create(name="project.deleting", by=by)
+            queue.ring_delete()
+
+    def stick(self, trouble: str) -> None:
+        """The job cannot go on, for a reason that a person should read."""
+        Project.objects.filter(pk=self.pk).update(delete_trouble=trouble)
+
+    def _refuse_while_at_work(self) -> None:
+        list(
+            self.tasks.select_for_update(no_key=True).values_list("pk")
+        )  # so that nobody starts one meanwhile
+        if keys := [task.key for task in self.at_work.select_related("project")]:
+            some = ", ".join(keys[:5]) + (" and others" if len(keys) > 5 else "")
+            raise Conflict(f"{some} must end first: stop them, or let them end.", code="running", tasks=keys)
+
     def _put(self, archived_at: Any) -> None:
-        changed = Project.objects.filter(pk=self.pk, archived_at__isnull=archived_at is not None)
+        if self.deleting_at:
+            raise self._archived()
+        changed = Project.objects.filter(
+            pk=self.pk, deleting_at=None, archived_at__isnull=archived_at is not None
+        )
         if not changed.update(archived_at=archived_at):
             state = "archived already" if archived_at else "not archived"
             raise Conflict(f"{self.name} is {state}.", code="archived" if archived_at else "not_archived")

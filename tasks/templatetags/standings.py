@@ -42,8 +42,18 @@ def role_in(context: Context, project: Any) -> str:
 @register.filter
 def maintained_by(project: Project, user: Any) -> bool:
     """Whether the person is one of its maintainers, also while it is archived."""
+    return _covers(project, user, Role.MAINTAINER)
+
+
+@register.filter
+def administered_by(project: Project, user: Any) -> bool:
+    """Whether the person is one of its admins, also while it is archived."""
+    return _covers(project, user, Role.ADMIN)
+
+
+def _covers(project: Project, user: Any, wanted: Role) -> bool:
     role = project.role_of(user)
-    return role is not None and role.covers(Role.MAINTAINER)
+    return role is not None and role.covers(wanted)
 
 
 @register.filter

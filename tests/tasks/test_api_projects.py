@@ -10,7 +10,6 @@ from studio.errors import Invalid
 from studio.roles import Role
 from tasks import repositories
 from tasks.models import Event, Membership, Project
-from tests import factories
 from tests.scripts import Script, assert_error, assert_field
 
 
@@ -131,15 +130,6 @@ def test_members_change_no_project(project: Project, alice: Any, bob: Any) -> No
     for person in (alice, bob):
         assert_error(Script(person).send("patch", f"/api/projects/{project.pk}", {"name": "Mine"}), 403)
         assert_error(Script(person).delete(f"/api/projects/{project.pk}"), 403)
-
-
-def test_a_project_is_deleted_when_nothing_runs(project: Project, task: Any, admin: Any) -> None:
-    session = factories.make_session(factories.make_attempt(task))
-    script = Script(admin)
-    assert assert_error(script.delete(f"/api/projects/{project.pk}"), 409, "running")["task_id"] == task.pk
-    session.end("failed", "stalled")
-    assert script.delete(f"/api/projects/{project.pk}").status_code == 204
-    assert not Project.objects.exists()
 
 
 def test_a_script_gives_a_phase_its_model(maintainer: Script, project: Project) -> None:
