@@ -7,7 +7,17 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from sessions import removal
-from sessions.models import Activity, Attempt, Breaker, CheckResult, FollowUp, Pause, Request, Session
+from sessions.models import (
+    Activity,
+    Attempt,
+    Breaker,
+    CheckResult,
+    FollowUp,
+    Pause,
+    Request,
+    Session,
+    Step,
+)
 from studio.admin import Shown
 from studio.errors import Refusal
 from studio.roles import Role
@@ -88,6 +98,15 @@ class FollowUpAdmin(Shown):
     list_select_related = ["attempt__task__project", "by", "session"]
     search_fields = ["=session__id", "text", "message_id", "attempt__task__title", "by__username"]
     date_hierarchy = "created_at"
+    ordering = ["-pk"]
+
+
+@admin.register(Step)
+class StepAdmin(Shown):
+    list_display = ["__str__", "attempt", "state", "pause_after", "commit", "ended_at", "by"]
+    list_filter = ["state", "attempt__task__project"]
+    list_select_related = ["attempt__task__project", "by"]
+    search_fields = ["title", "commit", "attempt__task__title"]
     ordering = ["-pk"]
 
 

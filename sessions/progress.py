@@ -22,10 +22,18 @@ def planning_completed(session: Session, body: str) -> None:
     attempt.begin(Phase.IMPLEMENTATION)
 
 
-def change_completed(session: Session) -> None:
-    """An implementation or a fix is done: the checks run next."""
+def change_completed(session: Session, head: str, said: str) -> None:
+    """An implementation or a fix is done, at the commit `head`: the checks run next, or the next step of the plan, or a person wanted a pause."""
+    attempt, step = session.attempt, session.step
+    if step is not None:
+        step.complete(head, said)
     session.end(State.COMPLETED)
-    session.attempt.begin(Phase.CHECKS)
+    if step is None or not attempt.steps.open().exists():
+        attempt.begin(Phase.CHECKS)
+    elif step.pause_after:
+        step.paused()
+    else:
+        attempt.begin(Phase.IMPLEMENTATION)
 
 
 def checks_completed(session: Session) -> None:

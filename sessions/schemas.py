@@ -108,6 +108,7 @@ class SessionOut(Schema):
     attempt: int
     attempt_number: int
     phase: Phase
+    step: int | None = Field(description="The phase of the plan that it implements, by its id.")
     state: State
     reason: str = Field(description="Why it ended without its result; empty otherwise.")
     detail: str
@@ -206,6 +207,7 @@ def show_session(session: Session) -> dict[str, Any]:
             "attempt": session.attempt_id,
             "attempt_number": session.attempt.number,
             "by": session.by_id,
+            "step": session.step_id,
             "cost": float(session.cost),
         }
     )

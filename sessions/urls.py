@@ -14,6 +14,7 @@ from sessions import (
     pause_pages,
     queue_pages,
     reviews,
+    step_pages,
     views,
 )
 
@@ -33,6 +34,11 @@ urlpatterns = [
     path("follow-ups/<int:pk>/edit/", follow_up_pages.edit_follow_up, name="edit-follow-up"),
     path("follow-ups/<int:pk>/move/", follow_up_pages.move_follow_up, name="move-follow-up"),
     path("follow-ups/<int:pk>/withdraw/", follow_up_pages.withdraw_follow_up, name="withdraw-follow-up"),
+    path("tasks/<int:pk>/steps/", step_pages.steps, name="steps"),
+    path("steps/<int:pk>/pause/", step_pages.pause, name="pause-step"),
+    path("steps/<int:pk>/go-on/", step_pages.go_on, name="go-on-step"),
+    path("steps/<int:pk>/retry/", step_pages.retry, name="retry-step"),
+    path("steps/<int:pk>/skip/", step_pages.skip, name="skip-step"),
     path("tasks/<int:pk>/requests/", views.requests, name="requests"),
     path("tasks/<int:pk>/changes/", changes.changes, name="changes"),
     path("tasks/<int:pk>/gate/", changes.gate, name="gate"),

@@ -13,6 +13,7 @@ import sessions.landing_api
 import sessions.pause_api
 import sessions.queue_api
 import sessions.review_api
+import sessions.step_api
 import sessions.urls
 import sessions.views
 import tasks.api
@@ -40,6 +41,8 @@ api.add_router("/tasks", sessions.queue_api.tasks)
 api.add_router("/tasks", sessions.api.tasks)
 api.add_router("/tasks", sessions.review_api.tasks)
 api.add_router("/tasks", sessions.follow_up_api.tasks)
+api.add_router("/tasks", sessions.step_api.tasks)
+api.add_router("/steps", sessions.step_api.steps)
 api.add_router("/follow-ups", sessions.follow_up_api.follow_ups)
 api.add_router("/findings", sessions.review_api.findings)
 api.add_router("/comments", sessions.review_api.comments)

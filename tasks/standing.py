@@ -1,7 +1,6 @@
 """Where a task stands, in words that hold for every reader: what cards and the head of a task's page say."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -10,8 +9,10 @@ from django.db.models import Max, Prefetch, QuerySet, prefetch_related_objects
 from django.urls import reverse
 from django.utils.functional import cached_property
 
+from tasks import stages
 from tasks.lifecycle import Status
 from tasks.models import Event, Finding, Task
+from tasks.stages import Stage
 
 WORKING = {
     "planning": "Plans",
@@ -19,22 +20,6 @@ WORKING = {
     "checks": "Runs the checks",
     "review": "Reviews the change",
     "fix": "Fixes",
-}
-SEGMENTS = ("plan", "build", "checks", "ai_review", "review")
-HUES = {"plan": "plan", "build": "build", "checks": "build", "ai_review": "review", "review": "call"}
-STEP_PHASES = {
-    "plan": ("planning",),
-    "build": ("implementation", "fix"),
-    "checks": ("checks",),
-    "ai_review": ("review",),
-}
-STEP_NAMES = {
-    "plan": "Plan",
-    "build": "Build",
-    "checks": "Checks",
-    "ai_review": "AI review",
-    "review": "Review",
-    "merge": "Merge",
 }
 
 
@@ -59,18 +44,6 @@ class Action(NamedTuple):
     url: str
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step of the task's way, with the time and money that it has taken."""
-
-    name: str
-    state: str  # done, now, bad, skipped or empty
-    hue: str
-    seconds: float | None = None
-    cost: Decimal | None = None
-    note: str = ""
-
-
 class NoObstacles:
     """Nothing but a worker is waited for."""
 
@@ -90,7 +63,7 @@ def load(tasks: "list[Task]") -> None:
     for task in tasks:
         task.obstacles = getattr(task, "obstacles", shared)  # type: ignore[attr-defined]
     attempts = _related(Task, "attempts")
-    sessions = _related(attempts.model, "sessions")
+    sessions = _related(attempts.model, "sessions").select_related("step")
     requests = _related(sessions.model, "requests").filter(state="open")
     results = _related(sessions.model, "check_results").filter(kind="check").defer("output", "command")
     prefetch_related_objects(
@@ -100,7 +73,10 @@ def load(tasks: "list[Task]") -> None:
         "blockers",
         Prefetch("findings", Finding.objects.filter(state=Finding.State.OPEN), to_attr="open_findings"),
         Prefetch("attempts", attempts.filter(is_current=True), to_attr="current_attempts"),
-        Prefetch("current_attempts__sessions", sessions.defer("inputs", "prompt_ids").order_by("pk")),
+        Prefetch(
+            "current_attempts__sessions",
+            sessions.defer("inputs", "prompt_ids", "step__body", "step__summary").order_by("pk"),
+        ),
         Prefetch("current_attempts__sessions__check_results", results),
         Prefetch("current_attempts__sessions__requests", requests, to_attr="open_requests"),
     )
@@ -167,7 +143,8 @@ class Standing:
             text, since = session.get_silence_display(), session.silent_since
             hue = "bad" if session.silence == "stalled" else "build"
             return Words(text, session.doing, since, hue, running=True, stops_at=session.stops_at)
-        return Words(WORKING[session.phase], session.doing, session.started_at, self.hue, running=True)
+        working = WORKING[session.phase] + self._of_steps(session)
+        return Words(working, session.doing, session.started_at, self.hue, running=True)
 
     def _queued_words(self, session: Any) -> Words:
         words: Words = self.task.obstacles.of(self.attempt)  # type: ignore[attr-defined]
@@ -190,7 +167,13 @@ class Standing:
                 return Words("Merged" if self.task.merged_oid else "Done", "", at, "good")
             case Status.TODO | Status.CANCELLED:
                 return Words(self.task.get_status_display(), "", at)
+        if self.rests_between_steps:
+            return Words(f"Rests after{self._of_steps(self.session)}", "", at, "call", calls=True)
         return Words("Goes on soon", "", at, self.hue)
+
+    def _of_steps(self, session: Any) -> str:
+        """Which phase of the plan, of how many."""
+        return f" phase {session.step.number} of {session.step.total}" if session.step else ""
 
     # --- facts ------------------------------------------------------------------------------------------------
 
@@ -215,7 +198,22 @@ class Standing:
         moving = {Status.PLANNING, Status.IN_PROGRESS, Status.AI_REVIEW, Status.FIX}
         if self.session is None or self.task.status not in moving:
             return None
+        if self.session.step and self.session.step.state == "skipped":
+            return None
         return self.session if self.session.state in {"failed", "interrupted", "cancelled"} else None
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether the attempt is built by the phases of a plan."""
+        return any(session.step_id for session in self.sessions)
+
+    @property
+    def rests_between_steps(self) -> bool:
+        """Whether the implementation goes on with its next phase, or with the checks, when a person says so."""
+        building = (
+            self.task.status == Status.IN_PROGRESS and self.session is not None and self.session.step_id
+        )
+        return bool(building) and self.live is None and self.failure is None
 
     @property
     def checks(self) -> list[Any]:
@@ -258,74 +256,23 @@ class Standing:
 
     @cached_property
     def place(self) -> str:
-        """The segment that the task is in; empty where it is in none."""
-        status = self.task.status
-        if status in {Status.PLANNING, Status.PLANNING_REVIEW}:
-            return "plan"
-        if status in {Status.IN_PROGRESS, Status.FIX}:
-            return "checks" if self.attempt is not None and self.attempt.phase == "checks" else "build"
-        return {Status.AI_REVIEW: "ai_review", Status.REVIEW: "review"}.get(Status(status), "")
+        """The stage that the task is in; empty where it is in none."""
+        return stages.place(self)
 
     @property
     def hue(self) -> str:
-        """The hue of that segment."""
-        return HUES.get(self.place, "")
-
-    @property
-    def track(self) -> list[Step]:
-        """Plan, build, checks, AI review, review: none for a task that is not on its way."""
-        return self.steps[:-1] if self.place else []
+        """The hue of that stage."""
+        return stages.HUES.get(self.place, "")
 
     @cached_property
-    def steps(self) -> list[Step]:
-        """The six steps with time and cost."""
-        return [self._step(name) for name in STEP_NAMES]
+    def stages(self) -> list[Stage]:
+        """The six stages with time and cost."""
+        return stages.of(self)
 
-    def _step(self, name: str) -> Step:
-        sessions = [session for session in self.sessions if session.phase in STEP_PHASES.get(name, ())]
-        lengths = [session.seconds for session in sessions if session.seconds is not None]
-        return Step(
-            STEP_NAMES[name],
-            self._step_state(name, bool(sessions)),
-            HUES.get(name, "good"),
-            sum(lengths) if lengths else None,
-            sum((session.cost for session in sessions), Decimal(0)),
-            self._step_note(name),
-        )
-
-    def _step_state(self, name: str, ran: bool) -> str:
-        names = list(STEP_NAMES)
-        if self.task.status == Status.DONE:
-            happened = bool(self.task.merged_oid) if name == "merge" else ran or name not in STEP_PHASES
-            return "done" if happened else "skipped"
-        if name == self.place:
-            return "bad" if self.failure is not None else "now"
-        if self.place and names.index(name) < names.index(self.place):
-            return "done" if ran else "skipped"
-        policy = self.task.policy
-        off = {
-            "plan": not policy.planning,
-            "ai_review": not policy.ai_review,
-            "review": not policy.human_review,
-        }
-        return "skipped" if off.get(name) else ""
-
-    def _step_note(self, name: str) -> str:
-        policy, project = self.task.policy, self.task.project
-        match name:
-            case "plan":
-                return "by the agent" if policy.planning else "off"
-            case "build":
-                return "by the agent"
-            case "checks":
-                return ", ".join(check["name"] for check in project.checks) or "none"
-            case "ai_review":
-                return f"up to {policy.max_fix_rounds} fixes" if policy.ai_review else "off"
-            case "review":
-                return "by a person" if policy.human_review else "off"
-            case "merge":
-                return f"into {self.task.target}"
-        return ""
+    @property
+    def track(self) -> list[Stage]:
+        """Plan, build, checks, AI review, review: none for a task that is not on its way."""
+        return self.stages[:-1] if self.place else []
 
     # --- what a person can do -----------------------------------------------------------------------------------
 
@@ -344,6 +291,8 @@ class Standing:
             Status.DONE: ("reopen", "Reopen"),
             Status.CANCELLED: ("reopen", "Reopen"),
         }
+        if self.rests_between_steps:
+            return self._action("execute", "Go on")
         return self._action(*by_status.get(Status(self.task.status), ("retry", "Retry")))
 
     @property

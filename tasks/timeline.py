@@ -62,6 +62,10 @@ def _scope(data: Data) -> str:
     return "all projects" if data.get("all") else "the project"
 
 
+def _step(data: Data) -> str:
+    return f"phase {data.get('number', '')} of the plan, “{data.get('title', '')}”"
+
+
 def _because(data: Data) -> str:
     return f": {data['reason']}" if data.get("reason") else ""
 
@@ -88,6 +92,17 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "criterion.met": lambda data: f"said that a criterion is met: {data.get('criterion', '')}",
     "criterion.unmet": lambda data: f"said that a criterion is not met: {data.get('criterion', '')}",
     "comment.created": lambda data: f"commented: {data.get('comment') or data.get('body', '')}",
+    "steps.begun": lambda data: (
+        f"began to build by the {data.get('steps', '')} phases of plan version {data.get('version')}"
+    ),
+    "step.completed": lambda data: (
+        f"completed {_step(data)}" + (f" at {data['oid'][:7]}" if data.get("oid") else ", changing nothing")
+    ),
+    "step.paused": lambda data: f"rests after {_step(data)}",
+    "step.pause_asked": lambda data: f"asked for a pause after {_step(data)}",
+    "step.pause_lifted": lambda data: f"lifted the pause after {_step(data)}",
+    "step.skipped": lambda data: f"skipped {_step(data)}{_because(data)}",
+    "step.retried": lambda data: f"had {_step(data)} run again",
     "session.started": lambda data: f"began {_phase(data)}",
     "session.waiting": lambda data: f"waits for a person in {_phase(data)}",
     "session.parked": lambda data: f"stopped the agent in {_phase(data)} until the answer comes",

@@ -10,6 +10,7 @@ from sessions.models.model_list import ModelList
 from sessions.models.pause import Pause
 from sessions.models.request import Request
 from sessions.models.session import Session
+from sessions.models.step import Step
 
 __all__ = [
     "Activity",
@@ -22,4 +23,5 @@ __all__ = [
     "Pause",
     "Request",
     "Session",
+    "Step",
 ]

@@ -12,6 +12,7 @@ from sessions.models.choice import Choosable
 from sessions.models.pause import Pause
 from sessions.models.place import Placed
 from sessions.models.session import LIVE, Phase, Session, State
+from sessions.models.step import Step, StepQuerySet
 from sessions.reasons import HANDLING, Reason
 from studio import crash, disk, queue
 from tasks.lifecycle import Status
@@ -125,7 +126,8 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
             lease=Lease.CLAIMABLE,
             claimable_at=timezone.now(),
         )
-        session = attempt.sessions.create(phase=phase, by=by)
+        step = Step.objects.next_of(attempt) if phase == Phase.IMPLEMENTATION else None
+        session = attempt.sessions.create(phase=phase, by=by, step=step)
         queue.ring()
         task.note("session.queued", by=by, session_id=session.pk, phase=phase)
         crash.point("attempt-started")
@@ -181,6 +183,7 @@ class Attempt(Choosable, Placed):
     if TYPE_CHECKING:
         sessions: RelatedManager[Session]
         follow_ups: FollowUpQuerySet
+        steps: StepQuerySet
 
     class Meta:
         ordering: ClassVar = ["task", "number"]
@@ -227,32 +230,45 @@ class Attempt(Choosable, Placed):
     def begin(self, phase: str, *, by: Any = None, again: bool = False, **inputs: Any) -> Session:
         """Queue the next session and make the attempt claimable, or leave it with the worker that has it.
 
-        `again` repeats the phase with the inputs of its last session, in the same conversation.
+        `again` repeats the phase with the inputs of its last session, in the same conversation. An implementation by a plan with phases
+        takes up the step that is next, also `again`; where none is left, the checks begin.
         """
         if by is not None:
             self.task.project.require_open()
+        phase, step, last = self._take_up(phase, again)
         # This comes first: it holds the row, so that a worker that is leaving sees the new session or has left.
-        fields: dict[str, Any] = {"phase": phase} if again and by is None else {"phase": phase, "retries": 0}
+        fields: dict[str, Any] = {"phase": phase} if last and by is None else {"phase": phase, "retries": 0}
         offered = self.offer(**fields)
         if not offered:
             Attempt.objects.filter(pk=self.pk).update(**fields)
             offered = self.offer(**fields)
         self.phase = phase
-        last = self.sessions.filter(phase=phase).order_by("-pk").first()
-        if again and last is not None:
+        if last is not None:
             inputs = last.inputs
         session = self.sessions.create(
             phase=phase,
+            step=step,
             inputs=inputs,
             by=by,
-            resumes=last if again else None,
-            opencode_session_id=self._conversation(phase, last if again else None),
+            resumes=last,
+            opencode_session_id=self._conversation(phase, last),
         )
         if offered:
             queue.ring()
         self.task.note("session.queued", by=by, session_id=session.pk, phase=phase)
         crash.point("session-queued")
         return session
+
+    def _take_up(self, phase: str, again: bool) -> tuple[str, Step | None, Session | None]:
+        """The phase, the step of the plan where there is one, and the session that is repeated where one is."""
+        last = self.sessions.filter(phase=phase).order_by("-pk").first() if again else None
+        if phase != Phase.IMPLEMENTATION or (last is not None and not last.step_id):
+            return phase, None, last
+        step = Step.objects.next_of(self)
+        if step is not None:
+            goes_on = again and step.last is not None and step.last.state != State.COMPLETED
+            return phase, step, step.last if goes_on else None
+        return (Phase.CHECKS, None, None) if last is not None else (phase, None, None)
 
     def _conversation(self, phase: str, last: Session | None) -> str:
         """The OpenCode conversation to go on in; empty for a new one. Reviews start afresh, so that none judges itself."""

@@ -70,6 +70,9 @@ class Session(models.Model):
     )
     result = models.JSONField(default=dict, help_text="The verdict of a review, the verdict of the checks.")
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    step = models.ForeignKey(
+        "agent_sessions.Step", on_delete=models.SET_NULL, null=True, related_name="sessions"
+    )
     resumes = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="+")
     opencode_session_id = models.CharField(max_length=60, blank=True)
     prompt_ids = models.JSONField(

@@ -14,7 +14,8 @@ from sessions.workspaces import resolving
 
 def run(bench: Bench, session: Session) -> None:
     """Ask for the change, keep it, and let the checks follow."""
-    message = f"{session.task.key}: {session.task.title}"
+    step = session.step
+    message = f"{session.task.key}: {step.title if step else session.task.title}"
     target_oid = session.inputs.get("target_oid", "")
     if target_oid and not session.goes_on:
         with workspace_failures():
@@ -27,11 +28,12 @@ def run(bench: Bench, session: Session) -> None:
         if rests:
             with bench.claim.record():
                 bench.attempt.record(base_oid=target_oid)
-    if session.phase == Phase.IMPLEMENTATION and head == bench.attempt.base_oid:
+    is_last = step is None or not step.kin.open().exclude(pk=step.pk).exists()
+    if session.phase == Phase.IMPLEMENTATION and is_last and head == bench.attempt.base_oid:
         raise Failed(Reason.NO_CHANGE, "The agent's last message says why it changed nothing.")
     with bench.claim.write():
         keep_answers(session, said)
-        change_completed(session)
+        change_completed(session, head, said)
 
 
 def prompt(session: Session) -> str:

@@ -5,13 +5,17 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from sessions.models import CheckResult, FollowUp, Request, Session
+from sessions.models import CheckResult, FollowUp, Request, Session, Step
 from tasks.models import Comment, Finding, PlanComment, Task
 from tasks.models.review import Place
 
 ANSWERS = (
     "When you are done, end your last message with one fenced JSON block that answers each comment in a sentence or two, "
     'by its number: {"answers": {"12": "…"}}'
+)
+HANDOVER = (
+    "When you are done, end your last message with a hand-over to whoever does the next phase: what is done, what was decided and why, "
+    "and what is left or to be watched. All of that message is handed over, and nothing else of this conversation."
 )
 
 
@@ -57,7 +61,9 @@ def _at_lines(remark: PlanComment) -> str:
 
 
 def implementation(session: Session) -> str:
-    """Ask for the change, by the accepted plan where there is one."""
+    """Ask for the change, by the accepted plan where there is one, or for one of its phases."""
+    if session.step is not None:
+        return _step(session, session.step)
     task = session.task
     plan = task.plans.accepted()
     return _join(
@@ -68,6 +74,32 @@ def implementation(session: Session) -> str:
         _written(session),
         _checks(task),
     )
+
+
+def _step(session: Session, step: Step) -> str:
+    task = session.task
+    plan, steps = task.plans.accepted(), list(step.kin)
+    done = [each for each in steps if each.state == Step.State.COMPLETED and each.pk != step.pk]
+    last = max(done, key=lambda each: each.ended_at or session.created_at, default=None)
+    return _join(
+        "Phase: implementation",
+        f"Round: {step.number}",
+        f"You work on phase {step.number} of {len(steps)} of the accepted plan, in the working directory, and on nothing else of it: the other "
+        "phases have sessions of their own. Leave your work uncommitted or committed, as you like; Studio keeps both.",
+        task_text(task),
+        f"The accepted plan:\n\n{plan.body}" if plan else "",
+        "The phases so far:\n\n" + "\n".join(_stands(each, step) for each in steps),
+        f"What the agent of phase {last.number} hands over to you:\n\n{last.summary}" if last else "",
+        f"Your phase now is {step.number}: {step.title}\n\n{step.body}".strip(),
+        _written(session),
+        HANDOVER,
+        _checks(task, "after the last phase"),
+    )
+
+
+def _stands(each: Step, now: Step) -> str:
+    state = "yours" if each.pk == now.pk else {"open": "not begun"}.get(each.state, each.state)
+    return f"- {each.number}. {each.title}: {state}" + (f" ({each.reason})" if each.reason else "")
 
 
 def review(session: Session, diff: str, part: int = 1, parts: int = 1) -> str:
@@ -123,6 +155,7 @@ def resume(session: Session) -> str:
     answers = [_answer(request) for request in unheard(session)]
     return _join(
         f"Phase: {session.phase}",
+        f"Round: {session.step.number}" if session.step else "",
         "You asked something and were stopped until a person had answered:" if answers else "",
         *answers,
         "You are back in the same working directory. Look at what is there already, then go on and finish."
@@ -131,6 +164,7 @@ def resume(session: Session) -> str:
         "Answer with the one JSON block that your instructions describe."
         if session.phase == "review"
         else "",
+        HANDOVER if session.step else "",
     )
 
 
@@ -186,9 +220,9 @@ def _join(*parts: str) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _checks(task: Task) -> str:
+def _checks(task: Task, when: str = "when you are done") -> str:
     commands = [f"- `{check['command']}`" for check in task.project.checks]
-    return "Studio will run these checks when you are done:\n\n" + "\n".join(commands) if commands else ""
+    return f"Studio will run these checks {when}:\n\n" + "\n".join(commands) if commands else ""
 
 
 def _criteria(task: Task) -> str:

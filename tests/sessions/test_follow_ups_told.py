@@ -9,13 +9,11 @@ import httpx
 import pytest
 from django.contrib.auth.models import User
 
-from sessions import ledger, places, run
 from sessions.models import Activity, FollowUp, Session
-from sessions.workspaces.processes import sweep
 from studio import crash
 from studio.demo_model.server import DemoModel
-from tasks.models import Task
 from tests import factories
+from tests.sessions.workers import carry, carry_and_die, die
 
 pytestmark = [pytest.mark.real, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
@@ -25,36 +23,12 @@ SCRIPT = """```demo
 ```"""
 
 
-class Died(BaseException):
-    """The worker is gone between two lines: nothing catches it."""
-
-
 @pytest.fixture
 def at_point(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], None]]:
     """What happens, once, when the worker comes by a point of studio/crash.py."""
     happens: dict[str, Callable[[], None]] = {}
     monkeypatch.setattr(crash, "point", lambda name: happens.pop(name, lambda: None)())
     return happens
-
-
-def carry() -> None:
-    claim = ledger.claim()
-    assert claim is not None
-    run.carry(claim)
-
-
-def die() -> None:
-    raise Died
-
-
-def carry_and_die(task: Task) -> None:
-    """Work until the worker dies; then do what the watchdog does."""
-    with pytest.raises(Died):
-        carry()
-    attempt = task.current_attempt
-    assert attempt is not None
-    gone = not sweep(places.marker(attempt), 5.0, places.folder(attempt) / "workspace")
-    assert ledger.take_back(attempt, gone=gone)
 
 
 def told(model: DemoModel, text: str) -> int:
