@@ -1,4 +1,4 @@
-"""AGENTS.md, by which a repository tells agents how to work in it: whether the target branch has one, and a task that writes it."""
+"""What agents are told: by a repository's AGENTS.md, with a task that writes it, and by Studio's own instructions for the project."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,10 +6,11 @@ from typing import Any
 
 from django.db import transaction
 
+from sessions.redaction import Redactor, secrets
 from sessions.workspaces.plumbing import SourceGit, checked
 from sessions.workspaces.repository import inspect
 from tasks.lifecycle import Status
-from tasks.models import Project, Task
+from tasks.models import Instructions, Project, Task
 
 NAME = "AGENTS.md"
 SHOWN = 50_000  # bytes
@@ -66,3 +67,8 @@ def file_task(project: Project, *, by: Any) -> Task:
         return open_task(project) or Task.file(
             project, title=RENEW if exists else WRITE, description=description, by=by
         )
+
+
+def instruct(project: Project, text: str, *, base: int, by: Any) -> Instructions | None:
+    """A new version of what Studio tells the project's agents, without secrets; as `Instructions.write`."""
+    return Instructions.write(project, Redactor(secrets(project)).text(text), base=base, by=by)

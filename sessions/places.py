@@ -22,7 +22,8 @@ def mark_of_home() -> str:
 
 
 def folder(attempt: Attempt) -> Path:
-    """The attempt's folder: `workspace`, `opencode` (its data, with the agent's home), `opencode.json` and `opencode.log`."""
+    """The attempt's folder: `workspace`, `opencode` (its data, with the agent's home), `opencode.json`,
+    `instructions.md` where the project instructs its agents, and `opencode.log`."""
     return Path(settings.STUDIO_HOME) / "attempts" / f"{attempt.pk}-{attempt.key}"
 
 
@@ -51,7 +52,11 @@ def sandbox(attempt: Attempt, source: Repository) -> Sandbox:
         place / "workspace",
         home,
         marker(attempt),
-        readable=(place / "opencode.json", *map(Path, attempt.task.project.readable_paths)),
+        readable=(
+            place / "opencode.json",
+            place / "instructions.md",
+            *map(Path, attempt.task.project.readable_paths),
+        ),
         writable=(opencode_data(attempt),),
         enabled=is_sandboxed(),
     )

@@ -28,6 +28,11 @@ urlpatterns = [
     path("clones/<int:pk>/retry/", clone_pages.retry_clone, name="retry-clone"),
     path("projects/<str:key>/agents-file/", guidance_pages.agents_file, name="agents-file"),
     path("projects/<str:key>/agents-file/write/", guidance_pages.write_agents_file, name="write-agents-file"),
+    path(
+        "projects/<str:key>/agents-file/instructions/",
+        guidance_pages.write_instructions,
+        name="write-instructions",
+    ),
     path("tasks/<int:pk>/later/<int:after>/", views.later, name="later"),
     path("tasks/<int:pk>/follow-ups/", follow_up_pages.follow_ups, name="follow-ups"),
     path("tasks/<int:pk>/follow-up/", follow_up_pages.follow_up, name="follow-up"),

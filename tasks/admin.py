@@ -16,6 +16,7 @@ from tasks.models import (
     Event,
     Evidence,
     Finding,
+    Instructions,
     Membership,
     Plan,
     PlanComment,
@@ -163,6 +164,15 @@ class FindingAdmin(Shown):
     list_select_related = ["task__project"]
     search_fields = ["title", "body", "path", "task__title", "=task__number"]
     date_hierarchy = "created_at"
+
+
+@admin.register(Instructions)
+class InstructionsAdmin(Shown):
+    list_display = ["project", "version", "by", "at"]
+    list_filter = ["project"]
+    list_select_related = ["project", "by"]
+    search_fields = ["text", "by__username", "project__key"]
+    date_hierarchy = "at"
 
 
 @admin.register(Approval)

@@ -154,6 +154,11 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "project.resumed": lambda data: f"resumed {_scope(data)}",
     "project.variable_set": lambda data: f"set {data.get('name', '')} in the environment",
     "project.variable_removed": lambda data: f"removed {data.get('name', '')} from the environment",
+    "project.instructed": lambda data: (
+        f"wrote version {data.get('version')} of the instructions to agents"
+        if data.get("characters")
+        else "took the instructions to agents back"
+    ),
     "project.archived": lambda data: "archived the project",
     "project.deleting": lambda data: "had the project deleted",
     "project.restored": lambda data: "restored the project",

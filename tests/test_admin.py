@@ -12,7 +12,7 @@ from sessions.models import Activity, Attempt, CheckResult, FollowUp, Pause, Req
 from studio.errors import Invalid
 from studio.models import ApiToken
 from tasks import repositories
-from tasks.models import Approval, Comment, Event, Finding, Membership, Plan, Project, Task
+from tasks.models import Approval, Comment, Event, Finding, Instructions, Membership, Plan, Project, Task
 from tests import factories
 
 SHOWN = [
@@ -24,6 +24,7 @@ SHOWN = [
     Event,
     Finding,
     FollowUp,
+    Instructions,
     Pause,
     Plan,
     Request,
@@ -47,6 +48,7 @@ def rows(task: Task, alice: Any) -> dict[Any, Any]:
     factories.make_request(session)
     factories.make_follow_up(session.attempt, by=alice)
     factories.make_plan(task)
+    Instructions.write(task.project, "Ask first.", base=0, by=alice)
     factories.make_finding(session)
     factories.make_check_result(session)
     task.comments.create(by=alice, body="Why?")

@@ -65,12 +65,14 @@ def build(
     permissions: Mapping[str, str] | None = None,
     is_trusted: bool = False,
     rules: Rules | None = None,
+    instructions: Path | None = None,
 ) -> Json:
     """The content of the configuration file.
 
     `workspace` and `data` are paths as the server sees them. `permissions` are actions by class (tasks/permissions.py); what is left out
     is refused where else somebody would be asked. `rules` are more permission rules (what people answered), which win over them: for the
     builder and its sub-agents, never for those that only read. `is_trusted`: the project's own configuration is read too.
+    `instructions` is a file outside the workspace that every prompt carries, after the project's own AGENTS.md.
     """
     actions = {**NOBODY_ANSWERS, **(permissions or {})}
     config: Json = {
@@ -98,6 +100,8 @@ def build(
     if not is_trusted and (workspace / "AGENTS.md").is_file():
         # The switch that leaves the project's configuration out leaves this file out as well.
         config["instructions"] = [str(workspace / "AGENTS.md")]
+    if instructions is not None:
+        config["instructions"] = [*config.get("instructions", []), str(instructions)]
     return config
 
 

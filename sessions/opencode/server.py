@@ -45,7 +45,7 @@ class Server:
 
     `data` is the attempt's folder for OpenCode (kept between jobs: the conversations are in it) and `workspace` the directory that the
     agent works in, both as the server sees them too. `launch(argv, env)` starts the process: in the sandbox, with stdout and stderr as
-    pipes; `redact` takes out of its log what nobody is to read there. Start it from the main thread: in the sandbox it dies with the thread that started it.
+    pipes; `instructions` is the text of the file `instructions_file(data)`; `redact` takes out of its log what nobody is to read there. Start it from the main thread: in the sandbox it dies with the thread that started it.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Server:
         provider: Provider,
         config: dict[str, Any],
         launch: Launch,
+        instructions: str = "",
         is_trusted: bool = False,
         redact: Redact = str,
     ) -> None:
@@ -70,6 +71,7 @@ class Server:
         self._provider = provider
         self._config = config
         self._launch = launch
+        self._instructions = instructions
         self._is_trusted = is_trusted
         self._redact = redact
         self._process: subprocess.Popen[bytes] | None = None
@@ -160,6 +162,9 @@ class Server:
         keys = own_folder(self.data / "data" / "opencode") / "auth.json"
         write_private(keys, json.dumps(self._provider.auth))
         write_private(self.config_file, json.dumps(self._config, indent=1))
+        instructions_file(self.data).unlink(missing_ok=True)
+        if self._instructions:
+            write_private(instructions_file(self.data), self._instructions)
         skip_plugin_install(own_folder(self.data / "config" / "opencode"))
         return environment(
             self._provider,
@@ -249,6 +254,11 @@ def own_folder(folder: Path) -> Path:
         folder.unlink()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
+
+
+def instructions_file(data: Path) -> Path:
+    """Where what a project tells its agents lies for a server with this data folder: beside it, where no agent can write."""
+    return data.resolve().with_name("instructions.md")
 
 
 def write_private(file: Path, text: str) -> None:

@@ -25,7 +25,7 @@ from sessions.opencode.parts import PartSnapshot, snapshot
 from sessions.opencode.patience import patiently
 from sessions.opencode.provider import Provider, ProviderProblem, usable_model
 from sessions.opencode.pulse import ServerGone
-from sessions.opencode.server import Server, ServerProblem
+from sessions.opencode.server import Server, ServerProblem, instructions_file
 from sessions.opencode.status import Status
 from sessions.opencode.stream import EventStream
 from sessions.phases import permissions
@@ -58,6 +58,7 @@ class Bench:
         self._provider: Provider | None = None
         self._rules: permissions.Rules = {}
         self._given: dict[str, str] = {}
+        self._told = ""
         self._secrets: dict[str, str] = {}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="bench")
 
@@ -129,13 +130,16 @@ class Bench:
         return redaction.Redactor(self._secrets)
 
     def _server_for(self, session: Session) -> Server:
-        """The running server with what people have allowed this session, and the project's variables; one with others is stopped first.
-        Raises Failed."""
-        rules, given = permissions.granted(session), environment.for_agents(self.attempt.task.project)
-        if self._server is not None and (rules, given) != (self._rules, self._given):
+        """The running server with what people have allowed this session, and the project's variables and instructions; one with others is
+        stopped first. Raises Failed."""
+        project = self.attempt.task.project
+        rules, given = permissions.granted(session), environment.for_agents(project)
+        newest = project.instructions.first()
+        told = newest.text if newest else ""
+        if self._server is not None and (rules, given, told) != (self._rules, self._given, self._told):
             self._server.stop()
             self._server = None
-        self._rules, self._given = rules, given
+        self._rules, self._given, self._told = rules, given, told
         return self.server
 
     def _new_server(self) -> Server:
@@ -163,8 +167,10 @@ class Bench:
                 permissions=self.attempt.task.policy.permissions,
                 rules=self._rules,
                 is_trusted=project.trusted,
+                instructions=instructions_file(data) if self._told else None,
             ),
             launch=launch,
+            instructions=self.redactor.text(self._told),
             is_trusted=project.trusted,
             redact=self.redactor.text,
         )

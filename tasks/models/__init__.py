@@ -3,6 +3,7 @@
 from tasks.models.approval import Approval
 from tasks.models.event import Event
 from tasks.models.evidence import Evidence
+from tasks.models.instructions import Instructions
 from tasks.models.order import Blocker, Priority
 from tasks.models.plan import Plan, PlanComment
 from tasks.models.project import Membership, Project
@@ -12,5 +13,5 @@ from tasks.models.task import Task
 from tasks.models.variable import Audience, Variable
 
 __all__ = [
-    "Approval", "Audience", "Blocker", "Comment", "Event", "Evidence", "Finding", "Look", "Membership", "Plan", "PlanComment", "Priority", "Project", "Task", "Variable", "Viewed",
+    "Approval", "Audience", "Blocker", "Comment", "Event", "Evidence", "Finding", "Instructions", "Look", "Membership", "Plan", "PlanComment", "Priority", "Project", "Task", "Variable", "Viewed",
 ]  # fmt: skip

@@ -68,6 +68,7 @@ CHANGES = {
     "settings": ("patch", "/api/projects/{project}", {"name": "New"}),
     "pause": ("post", "/api/projects/{project}/pause", None),
     "AGENTS.md": ("post", "/api/projects/{project}/agents-file", None),
+    "instructions": ("put", "/api/projects/{project}/instructions", {"text": "New", "base": 0}),
     "archive": ("post", "/api/projects/{project}/archive", None),
 }
 
