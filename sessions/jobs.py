@@ -2,7 +2,7 @@
 
 import logging
 
-from sessions import cleanup, cloning, deletion, ledger, retention
+from sessions import cleanup, cloning, deletion, ledger, pushing, retention
 from sessions import run as runs
 from sessions.watch import Watch
 from studio.retention import clear_records
@@ -24,6 +24,11 @@ def reap() -> None:
 def clone() -> None:
     """Clone the repositories that people have asked for."""
     cloning.work()
+
+
+def push() -> None:
+    """Push the branches that people have asked for."""
+    pushing.work()
 
 
 def delete_projects() -> None:

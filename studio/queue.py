@@ -12,6 +12,7 @@ from django_q.tasks import async_task
 RUN = "sessions.jobs.run"
 REAP = "sessions.jobs.reap"
 CLONE = "sessions.jobs.clone"
+PUSH = "sessions.jobs.push"
 DELETE = "sessions.jobs.delete_projects"
 CLEAN_UP = "sessions.jobs.clean_up"
 RETAIN = "sessions.jobs.retain"
@@ -42,6 +43,11 @@ def ring_for_all() -> None:
 def ring_clone() -> None:
     """Wake the short cluster to clone."""
     _ring_short(CLONE)
+
+
+def ring_push() -> None:
+    """Wake the short cluster to push."""
+    _ring_short(PUSH)
 
 
 def ring_delete() -> None:

@@ -62,6 +62,7 @@ STUDIO_DISK_FLOOR = env_number("STUDIO_DISK_FLOOR", 1024)  # megabytes; 0 looks 
 STUDIO_CLONE_MEGABYTES = env_number("STUDIO_CLONE_MEGABYTES", 10240)  # 0: no limit but the disk's floor
 STUDIO_CLONE_SECONDS = env_number("STUDIO_CLONE_SECONDS", 3600)
 STUDIO_CLONE_FILES = env_bool("STUDIO_CLONE_FILES")  # for tests: file:// addresses
+STUDIO_PUSH_SECONDS = env_number("STUDIO_PUSH_SECONDS", 300)
 STUDIO_DEBUG = env_bool("STUDIO_DEBUG")
 STUDIO_FAULTS = env_bool("STUDIO_FAULTS")  # for tests: studio/crash.py
 STUDIO_TRASH_DAYS = int(env_number("STUDIO_TRASH_DAYS", 14))

@@ -11,6 +11,7 @@ import sessions.follow_up_api
 import sessions.guidance_api
 import sessions.landing_api
 import sessions.pause_api
+import sessions.push_api
 import sessions.queue_api
 import sessions.review_api
 import sessions.step_api
@@ -47,6 +48,8 @@ api.add_router("/follow-ups", sessions.follow_up_api.follow_ups)
 api.add_router("/findings", sessions.review_api.findings)
 api.add_router("/comments", sessions.review_api.comments)
 api.add_router("/tasks", sessions.landing_api.tasks)
+api.add_router("/tasks", sessions.push_api.tasks)
+api.add_router("/projects", sessions.push_api.projects)
 api.add_router("/attempts", sessions.api.attempts)
 api.add_router("/sessions", sessions.api.sessions)
 api.add_router("/requests", sessions.api.requests)

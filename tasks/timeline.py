@@ -150,6 +150,11 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
         "restored it from a backup" + ("" if data.get("workspace") else ", without its workspace")
     ),
     "merge.refused": lambda data: f"could not merge: {data.get('message', '')}",
+    "push.queued": lambda data: f"had {data.get('branch', '')} pushed to {data.get('remote', '')}",
+    "push.completed": lambda data: (
+        f"pushed {data.get('branch', '')} to {data.get('remote', '')} at {str(data.get('oid', ''))[:7]}"
+    ),
+    "push.failed": lambda data: f"could not push {data.get('branch', '')}: {data.get('message', '')}",
     "project.paused": lambda data: f"paused {_scope(data)}{_because(data)}",
     "project.resumed": lambda data: f"resumed {_scope(data)}",
     "project.variable_set": lambda data: f"set {data.get('name', '')} in the environment",

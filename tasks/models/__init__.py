@@ -7,11 +7,12 @@ from tasks.models.instructions import Instructions
 from tasks.models.order import Blocker, Priority
 from tasks.models.plan import Plan, PlanComment
 from tasks.models.project import Membership, Project
+from tasks.models.remote import Forge, Remote
 from tasks.models.review import Comment, Finding
 from tasks.models.seen import Look, Viewed
 from tasks.models.task import Task
 from tasks.models.variable import Audience, Variable
 
 __all__ = [
-    "Approval", "Audience", "Blocker", "Comment", "Event", "Evidence", "Finding", "Instructions", "Look", "Membership", "Plan", "PlanComment", "Priority", "Project", "Task", "Variable", "Viewed",
+    "Approval", "Audience", "Blocker", "Comment", "Event", "Evidence", "Finding", "Forge", "Instructions", "Look", "Membership", "Plan", "PlanComment", "Priority", "Project", "Remote", "Task", "Variable", "Viewed",
 ]  # fmt: skip
