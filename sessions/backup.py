@@ -21,6 +21,7 @@ from sessions import places
 from sessions.models import Attempt
 from sessions.models.attempt import Lease
 from studio.health import VERSION
+from tasks.models import Attachment
 
 FORMAT = 1
 MANIFEST, DATABASE, DUMP = "manifest.json", "studio.sqlite3", "studio.pgdump"
@@ -62,6 +63,9 @@ def write(draft: Path, scratch: Path, workspaces: bool, now: str) -> None:
         for key in KEYS:
             if (settings.STUDIO_HOME / key).exists():
                 add(settings.STUDIO_HOME / key, key)
+        for attachment in Attachment.objects.all():
+            if attachment.path.is_file():  # one that was removed meanwhile is no loss
+                add(attachment.path, attachment.path.relative_to(settings.STUDIO_HOME).as_posix())
         for attempt in resting() if workspaces else ():
             packed = pack(attempt, scratch)
             if (

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from sessions.models import Attempt
 from sessions.workspaces.git import discard
 from sessions.workspaces.plumbing import SourceGit
 from studio.errors import Refusal
-from tasks.models import Project
+from tasks.models import Attachment, Project, attachment
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,11 @@ RECOVERY = re.compile(r"^refs/studio/recovery/([A-Z][A-Z0-9]*-\d+-\d+)-(\d{8})-[
 
 def clean_up() -> list[str]:
     """The daily job: everything below, in this order. What it did, in sentences."""
-    return [sentence for sentence in (move_orphans(), remove_old(), empty_trash(), drop_refs()) if sentence]
+    return [
+        sentence
+        for sentence in (move_orphans(), remove_old(), empty_trash(), drop_refs(), sweep_files())
+        if sentence
+    ]
 
 
 def remove_old() -> str:
@@ -88,6 +93,18 @@ def drop_refs() -> str:
         except (Refusal, OSError) as reason:
             log.warning("the recovery refs of %s stay: %s", project.key, reason)
     return counted(done, "recovery ref", "were deleted")
+
+
+def sweep_files() -> str:
+    """Delete the files of a day ago that are nobody's attachment: a row that was never written, or has been deleted since."""
+    before = time.time() - 86400
+    tokens = {token for task in _folders(attachment.root()) for token in _folders(task)}
+    old = [each for each in tokens if each.stat().st_mtime < before]
+    known = set(Attachment.objects.values_list("token", flat=True))
+    lost = [each for each in old if each.name not in known or each.parent.name == attachment.INCOMING]
+    for each in lost:
+        shutil.rmtree(each, ignore_errors=True)
+    return counted(len(lost), "attachment", "were swept")
 
 
 def move_orphans() -> str:

@@ -1,6 +1,7 @@
 """Deleting a project: what that would take, and the job that does it, taken up at any point where it was cut."""
 
 import logging
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from sessions import places, removal
 from sessions.models import Attempt, Session
 from sessions.workspaces.loss import size_of
 from studio.errors import Refusal
-from tasks.models import Project, Task
+from tasks.models import Project, Task, attachment
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,9 @@ def carry(project: Project) -> None:
     for task in project.tasks.order_by("pk"):
         with transaction.atomic():
             task.lock()
+            gone = attachment.folder(task.pk)
             task.delete()
+        shutil.rmtree(gone, ignore_errors=True)
     if folder := cloned(project):
         removal.move(folder, places.trash() / f"clone-{folder.name}-{removal.stamp()}")
     log.info("deleted %s (%s)", project.key, project.path)

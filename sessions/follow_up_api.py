@@ -11,11 +11,13 @@ from pydantic import StringConstraints
 
 from sessions.models import FollowUp
 from sessions.models.follow_up import TEXT_LIMIT
-from studio.api import Cursor, FilledText, Input, Limit, Page, Timestamp, page, responses
+from studio.api import Cursor, FilledText, Id, Input, Limit, Page, Timestamp, page, responses
 from studio.errors import Invalid
 from studio.repeat import DOCUMENTED, repeatable
 from studio.roles import Role
 from tasks.api import find
+from tasks.attachment_api import AttachmentOut, show_attachment
+from tasks.models.attachment import MOST
 
 tasks = Router(tags=["Follow-ups"])
 follow_ups = Router(tags=["Follow-ups"])
@@ -24,10 +26,12 @@ Words = Annotated[FilledText, StringConstraints(max_length=TEXT_LIMIT)]
 
 
 class FollowUpIn(Input):
-    """`interrupt`: stop what the agent does now, and send it at once; else it waits until the agent has ended its turn."""
+    """`interrupt`: stop what the agent does now, and send it at once; else it waits until the agent has ended its turn.
+    `attachments`: ids of the task's attachments that it takes."""
 
     text: Words
     interrupt: bool = False
+    attachments: Annotated[list[Id], Field(max_length=MOST)] = []
 
 
 class FollowUpChange(Input):
@@ -51,6 +55,7 @@ class FollowUpOut(Schema):
     created_at: Timestamp
     edited_at: Timestamp | None
     sent_at: Timestamp | None
+    attachments: list[AttachmentOut]
 
 
 @tasks.get("/{int:task_id}/follow-ups", response=responses({200: Page[FollowUpOut]}))
@@ -68,7 +73,9 @@ def list_follow_ups(request: HttpRequest, task_id: int, cursor: Cursor = 0, limi
 def write_follow_up(request: HttpRequest, task_id: int, new: FollowUpIn) -> Any:
     """Write to the agent: sent at once where nothing runs, else queued. 409 says why it can hear nothing now."""
     task = find(request, task_id, Role.MEMBER)
-    message = FollowUp.objects.write(task, new.text, by=request.user, interrupt=new.interrupt)
+    message = FollowUp.objects.write(
+        task, new.text, by=request.user, interrupt=new.interrupt, attachments=new.attachments
+    )
     return Reply(201, show(message))
 
 
@@ -109,6 +116,7 @@ def show(message: FollowUp) -> dict[str, Any]:
         "created_at": message.created_at.isoformat(),
         "edited_at": message.edited_at and message.edited_at.isoformat(),
         "sent_at": message.sent_at and message.sent_at.isoformat(),
+        "attachments": [show_attachment(each) for each in message.attachments.all()],
     }
 
 

@@ -13,7 +13,9 @@ from sessions.models.follow_up import TEXT_LIMIT, ways
 from studio.errors import Conflict, Invalid
 from studio.http import PageRequest
 from studio.roles import Role
+from tasks.attachment_form import FilesField
 from tasks.models import Task
+from tasks.models.attachment import LIMITS, stage
 from tasks.views import page, task_for_member
 
 SHOWN_SENT = 20
@@ -25,17 +27,18 @@ class FollowUpForm(forms.Form):
     text = forms.CharField(
         label="Message to the agent", max_length=TEXT_LIMIT, widget=forms.Textarea(attrs={"rows": 3})
     )
+    attached = FilesField()
 
 
 def box(task: Task) -> dict[str, Any]:
     """What the box shows: how a message may go now, what waits, and what was sent last."""
     attempt = task.current_attempt
     live = attempt.live_session if attempt else None
-    rows = (
-        FollowUp.objects.filter(attempt=attempt).select_related("by") if attempt else FollowUp.objects.none()
-    )
+    rows = FollowUp.objects.filter(attempt=attempt) if attempt else FollowUp.objects.none()
+    rows = rows.select_related("by").prefetch_related("attachments")
     sent = rows.filter(state=FollowUp.State.SENT).order_by("-pk")[:SHOWN_SENT]
     return {
+        "limits": LIMITS,
         "ways": ways(task, attempt, live),
         "live_phase": live.get_phase_display() if live else "",
         "sending": rows.filter(state=FollowUp.State.SENDING),
@@ -59,7 +62,10 @@ def follow_ups(request: PageRequest, pk: int) -> HttpResponse:
 def follow_up(request: PageRequest, pk: int) -> HttpResponse:
     """Send a message, or queue it, or by the button for it interrupt the agent."""
     task = task_for_member(request, pk)
-    FollowUp.objects.write(task, _text(request), by=request.user, interrupt="interrupt" in request.POST)
+    said = _said(request)
+    interrupt = "interrupt" in request.POST
+    drafts = stage(said["attached"])
+    FollowUp.objects.write(task, said["text"], by=request.user, interrupt=interrupt, drafts=drafts)
     return _box(request, pk)
 
 
@@ -117,11 +123,9 @@ def _message(request: PageRequest, pk: int) -> FollowUp:
     return message
 
 
-def _text(request: PageRequest) -> str:
-    form = FollowUpForm(request.POST)
+def _said(request: PageRequest) -> dict[str, Any]:
+    form = FollowUpForm(request.POST, request.FILES)
     if not form.is_valid():
-        raise Invalid(
-            "Write something to the agent.", fields={"text": " ".join(map(str, form.errors["text"]))}
-        )
-    text: str = form.cleaned_data["text"]
-    return text
+        fields = {name: " ".join(map(str, errors)) for name, errors in form.errors.items()}
+        raise Invalid(fields.get("attached") or "Write something to the agent.", fields=fields)
+    return form.cleaned_data

@@ -9,6 +9,7 @@ from sessions.models import Attempt
 from sessions.workspaces.git import Workspace, isolation
 from sessions.workspaces.repository import Repository, inspect
 from sessions.workspaces.sandbox import Sandbox, availability
+from tasks.models import attachment
 
 
 def marker(attempt: Attempt) -> str:
@@ -47,6 +48,8 @@ def sandbox(attempt: Attempt, source: Repository) -> Sandbox:
     place = folder(attempt)
     home = opencode_data(attempt) / "home"
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    attached = attachment.folder(attempt.task_id)
+    attached.mkdir(parents=True, exist_ok=True, mode=0o700)  # what is attached later is seen through it too
     return isolation(
         source,
         place / "workspace",
@@ -55,6 +58,7 @@ def sandbox(attempt: Attempt, source: Repository) -> Sandbox:
         readable=(
             place / "opencode.json",
             place / "instructions.md",
+            attached,
             *map(Path, attempt.task.project.readable_paths),
         ),
         writable=(opencode_data(attempt),),

@@ -24,7 +24,7 @@ from sessions.models.session import State
 from sessions.reasons import Reason
 from studio import preflight
 
-REPLACED = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", *KEYS, "attempts")
+REPLACED = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", *KEYS, "attempts", "attachments")
 
 
 def restore(archive: Path) -> Iterator[str]:
@@ -42,7 +42,7 @@ def restore(archive: Path) -> Iterator[str]:
         yield f"What was there is kept in {aside}."
         (home / "attempts").mkdir(mode=0o700)
         there = set(unpack_attempts(stage, home / "attempts"))
-        move(stage, home, [*KEYS, DATABASE])
+        move(stage, home, [*KEYS, "attachments", DATABASE])
         call_command("migrate", interactive=False, verbosity=0)
         yield settle(there)
         mark.unlink()

@@ -264,7 +264,12 @@ CONTENT_SECURITY_POLICY = {
         "base-uri": ["'none'"],
     }
 }
-DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440  # bytes of a body without its files
+FILE_UPLOAD_HANDLERS = [
+    "studio.uploads.Quota",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 
 # --- static files, texts, logs -------------------------------------------------------------------------------------
 STATIC_URL = "static/"

@@ -19,6 +19,7 @@ import sessions.urls
 import sessions.views
 import tasks.api
 import tasks.archive_api
+import tasks.attachment_api
 import tasks.environment_api
 import tasks.offers_api
 import tasks.plan_api
@@ -33,6 +34,8 @@ api.add_router("/projects", sessions.deletion_api.projects)
 api.add_router("/clones", sessions.clone_api.clones)
 api.add_router("/tasks", tasks.api.tasks)
 api.add_router("/tasks", tasks.plan_api.tasks)
+api.add_router("/tasks", tasks.attachment_api.tasks)
+api.add_router("/attachments", tasks.attachment_api.attachments)
 api.add_router("/projects", tasks.environment_api.projects)
 api.add_router("/projects", sessions.guidance_api.projects)
 api.add_router("/projects", sessions.pause_api.projects)

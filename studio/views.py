@@ -15,6 +15,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from studio import api, database
+from studio.errors import Refusal
 from studio.models import SignInLink
 
 BACKEND = settings.AUTHENTICATION_BACKENDS[0]
@@ -68,7 +69,12 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """400, or 413 for a request that is larger than Studio reads."""
     if isinstance(exception, RequestDataTooBig):
-        return render(request, "413.html", status=413)
+        if not request.headers.get("HX-Request"):
+            return render(request, "413.html", status=413)
+        refusal = Refusal("That is too large. Nothing was changed.", code="too_large")
+        response = render(request, "studio/_refusal.html", {"refusal": refusal}, status=413)
+        response["HX-Retarget"], response["HX-Reswap"] = "#toasts", "beforeend"
+        return response
     return render(request, "400.html", status=400)
 
 

@@ -13,6 +13,7 @@ from studio.errors import Invalid
 from studio.roles import Role
 from tasks import offers, repositories
 from tasks import permissions as classes
+from tasks.attachment_form import FilesField
 from tasks.models import Blocker, Event, Membership, Project, Task
 from tasks.models.evidence import NOTE_LIMIT
 from tasks.models.task import DESCRIPTION_LIMIT
@@ -56,6 +57,7 @@ class LabelsField(forms.CharField):
 class TaskForm(forms.ModelForm):
     """A task's title and description, and its place in the order of things."""
 
+    attached = FilesField()
     labels = LabelsField(required=False, help_text="With commas between.")
     blocked_by = forms.CharField(
         label="Waits for",

@@ -83,6 +83,8 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "task.not_started": lambda data: f"could not start it: {data.get('message', '')}",
     "task.stopping": lambda data: "asked the agent to stop",
     "task.moved": lambda data: f"moved it {WAYS.get(data.get('to', ''), '')} in the queue",
+    "attachment.added": lambda data: f"attached {data.get('name', 'a file')}",
+    "attachment.removed": lambda data: f"removed {data.get('name', 'an attached file')}",
     "task.deleted": lambda data: f"deleted {data.get('key', 'the task')}",
     "plan.written": lambda data: f"wrote version {data.get('version')} of the plan",
     "plan.approved": lambda data: f"approved version {data.get('version')} of the plan",

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from tasks import archive_pages, environment_pages, plan_pages, views
+from tasks import archive_pages, attachment_pages, environment_pages, plan_pages, views
 
 app_name = "tasks"
 
@@ -23,6 +23,8 @@ urlpatterns = [
     path("projects/<str:key>/restore/", archive_pages.restore, name="restore"),
     path("projects/<str:key>/columns/<slug:name>/", views.column, name="column"),
     path("projects/<str:key>/tasks/new/", views.new_task, name="new-task"),
+    path("attachments/<int:pk>/", attachment_pages.attachment, name="attachment"),
+    path("attachments/<int:pk>/remove/", attachment_pages.remove_attachment, name="remove-attachment"),
     path("tasks/<int:pk>/card/", views.card, name="card"),
     path("tasks/<int:pk>/head/", views.head, name="head"),
     path("tasks/<int:pk>/aside/", views.aside, name="aside"),

@@ -118,7 +118,7 @@ def new_task(request: PageRequest, key: str) -> HttpResponse:
     """File a task, and start it where the second button was pressed."""
     project = get_object_or_404(Project.objects.visible_to(request.user), key=key)
     project.require(request.user, Role.MEMBER)
-    form = TaskForm(request.POST or None, project=project)
+    form = TaskForm(request.POST or None, request.FILES or None, project=project)
     if request.method == "POST" and form.is_valid():
         task = Task.file(project, by=request.user, **form.cleaned_data)
         if "start" not in request.POST:
@@ -180,7 +180,7 @@ def aside(request: PageRequest, pk: int) -> HttpResponse:
 def edit(request: PageRequest, pk: int) -> HttpResponse:
     """Change what a person has filed."""
     task = task_for_member(request, pk)
-    form = TaskForm(request.POST or None, instance=task, project=task.project)
+    form = TaskForm(request.POST or None, request.FILES or None, instance=task, project=task.project)
     if request.method == "POST" and form.is_valid():
         task.edit(by=request.user, **form.cleaned_data)
         return redirect(task)

@@ -1,5 +1,6 @@
 """Plain functions that make the rows and repositories that tests need."""
 
+import base64
 import itertools
 import os
 import subprocess
@@ -13,6 +14,9 @@ from sessions.models import Activity, Attempt, CheckResult, FollowUp, Request, S
 from studio.roles import Role
 from tasks.models import Finding, Membership, Plan, Project, Task
 
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 PASSWORD = "correct horse battery"
 _counter = itertools.count(1)
 

@@ -1,6 +1,6 @@
 """FollowUp: what a person writes to the agent of a task: a queue that a worker hands over, one message a turn."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from django.conf import settings
@@ -12,7 +12,8 @@ from sessions.models.session import Phase, Session, State
 from studio import disk
 from studio.errors import Conflict, Forbidden, Invalid
 from tasks.lifecycle import Status
-from tasks.models import Task
+from tasks.models import Attachment, Task
+from tasks.models.attachment import MOST, Draft
 
 if TYPE_CHECKING:
     from sessions.models.attempt import Attempt
@@ -68,8 +69,20 @@ class FollowUpQuerySet(models.QuerySet["FollowUp"]):
         """Those that a session is to be told at once."""
         return self.filter(state=FollowUp.State.SENDING, message_id="").order_by("pk")
 
-    def write(self, task: Task, text: str, *, by: Any, interrupt: bool = False) -> "FollowUp":
-        """Send it where nothing runs, else queue it, or by `interrupt` have what runs stopped for it. Raises Conflict or Invalid."""
+    def write(
+        self,
+        task: Task,
+        text: str,
+        *,
+        by: Any,
+        interrupt: bool = False,
+        drafts: Iterable[Draft] = (),
+        attachments: Collection[int] = (),
+    ) -> "FollowUp":
+        """Send it where nothing runs, else queue it, or by `interrupt` have what runs stopped for it. Raises Conflict or Invalid.
+
+        With it go files that were just uploaded, and those of the task's `attachments` that no other message has.
+        """
         with transaction.atomic():
             task.lock()
             attempt = task.current_attempt
@@ -86,6 +99,7 @@ class FollowUpQuerySet(models.QuerySet["FollowUp"]):
                     session_id=live.pk,
                 )
             message = attempt.follow_ups.add_last(attempt, text, by=by)
+            message.attach(drafts, attachments, by=by)
             task.note("follow_up.queued", by=by, id=message.pk, text=text[:500])
             if live is None:
                 attempt.follow_ups.begin(attempt, by=by)
@@ -151,6 +165,7 @@ class FollowUp(models.Model):
     text = models.TextField()
     position = models.IntegerField(default=0)
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
+    attachments = models.ManyToManyField(Attachment, related_name="follow_ups")
     session = models.ForeignKey(
         "agent_sessions.Session", on_delete=models.SET_NULL, null=True, related_name="follow_ups"
     )
@@ -178,6 +193,14 @@ class FollowUp(models.Model):
     def task(self) -> Task:
         """The task whose agent it is for."""
         return self.attempt.task
+
+    def attach(self, drafts: Iterable[Draft], known: Collection[int], *, by: Any) -> None:
+        """Let it take these files, in the transaction that writes it. Raises Invalid."""
+        mine = set(self.task.attachments.of_description().filter(pk__in=known))
+        if len(mine) < len(set(known)) or len(mine) > MOST:
+            wrong = f"Name up to {MOST} files of this task that no message has."
+            raise Invalid(wrong, fields={"attachments": wrong})
+        self.attachments.add(*mine, *self.task.attachments.keep(self.task, drafts, by=by))
 
     # --- verbs of people ------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import secrets
 import string
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import httpx
@@ -101,12 +101,21 @@ class Client:
         """`GET /session/{id}`: the conversation, with its `title`, `metadata`, `time`, `cost`. Unknown: kind not_found."""
         return dict(self._get(f"/session/{session_id}"))
 
-    def prompt_async(self, session_id: str, message_id: str, agent: str, model: str, text: str) -> None:
+    def prompt_async(
+        self,
+        session_id: str,
+        message_id: str,
+        agent: str,
+        model: str,
+        text: str,
+        files: Sequence[Json] = (),
+    ) -> None:
         """`POST /session/{id}/prompt_async`: 204 says that it was accepted, not that it started.
 
-        `model` is `provider/model`; empty leaves the choice to the configuration. The agent is named every time: a session's own is ignored.
+        `model` is `provider/model`; empty leaves the choice to the configuration. The agent is named every time: a session's own is ignored. `files` are file parts, that follow the text.
         """
-        body: Json = {"messageID": message_id, "agent": agent, "parts": [{"type": "text", "text": text}]}
+        parts = [{"type": "text", "text": text}, *files]
+        body: Json = {"messageID": message_id, "agent": agent, "parts": parts}
         if model:
             provider_id, _, model_id = model.partition("/")
             body["model"] = {"providerID": provider_id, "modelID": model_id}

@@ -66,6 +66,7 @@ def build(
     is_trusted: bool = False,
     rules: Rules | None = None,
     instructions: Path | None = None,
+    readable: Path | None = None,
 ) -> Json:
     """The content of the configuration file.
 
@@ -73,6 +74,7 @@ def build(
     is refused where else somebody would be asked. `rules` are more permission rules (what people answered), which win over them: for the
     builder and its sub-agents, never for those that only read. `is_trusted`: the project's own configuration is read too.
     `instructions` is a file outside the workspace that every prompt carries, after the project's own AGENTS.md.
+    `readable`: a folder outside that every agent may look into.
     """
     actions = {**NOBODY_ANSWERS, **(permissions or {})}
     config: Json = {
@@ -85,7 +87,7 @@ def build(
         "default_agent": BUILD_AGENT,
         "disabled_providers": ["opencode"],
         **patient(provider.config),
-        "permission": merged(everyones_rules(data, actions), rules or {}),
+        "permission": merged(everyones_rules(data, actions, readable), rules or {}),
         "agent": {
             PLAN_AGENT: agent(
                 "Reads the project and writes a plan", "plan", reader_rules() | questions(actions)
@@ -165,15 +167,19 @@ def agent(description: str, prompt: str, permission: Rules) -> Json:
 WITHOUT_PATTERNS = {"webfetch", "websearch", "doom_loop", "question", "todowrite"}
 
 
-def everyones_rules(data: Path, actions: Mapping[str, str]) -> Rules:
+def everyones_rules(data: Path, actions: Mapping[str, str], readable: Path | None = None) -> Rules:
     """What holds for every agent, sub-agents too: they skip what is asked for by rules of a session, and get no question tool.
 
     What is allowed anyway is left out, since it would also be said to OpenCode's own sub-agents that may only read.
     """
     kept_output = str(data / "data" / "opencode" / "tool-output" / "*")
     secrets = actions["read"]
+    outside = [kept_output, *([f"{readable}/*"] if readable else [])]
     return {
-        "external_directory": {"*": actions["external_directory"], "/tmp/*": "allow", kept_output: "allow"},
+        "external_directory": {
+            "*": actions["external_directory"],
+            **dict.fromkeys(["/tmp/*", *outside], "allow"),
+        },
         "doom_loop": actions["doom_loop"],
         "question": "deny",
         "read": {"*": "allow", "*.env": secrets, "*.env.*": secrets, "*.env.example": "allow"},

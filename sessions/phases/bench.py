@@ -28,7 +28,7 @@ from sessions.opencode.pulse import ServerGone
 from sessions.opencode.server import Server, ServerProblem, instructions_file
 from sessions.opencode.status import Status
 from sessions.opencode.stream import EventStream
-from sessions.phases import permissions
+from sessions.phases import attached, permissions
 from sessions.phases.answers import Answers
 from sessions.phases.desk import Desk
 from sessions.phases.interruption import Interruption
@@ -40,6 +40,7 @@ from sessions.workspaces.processes import giving_way
 from sessions.workspaces.sandbox import availability, sweep
 from studio import crash
 from studio.errors import Refusal
+from tasks.models import attachment
 
 log = logging.getLogger(__name__)
 
@@ -166,6 +167,7 @@ class Bench:
                 data=data,
                 permissions=self.attempt.task.policy.permissions,
                 rules=self._rules,
+                readable=attachment.folder(self.attempt.task_id),
                 is_trusted=project.trusted,
                 instructions=instructions_file(data) if self._told else None,
             ),
@@ -262,7 +264,8 @@ class Bench:
                 answers.look(status)
 
             answered = list(unheard(session))
-            self._wait_for(lambda: client.prompt_async(conversation, prompt, agent, model, text))
+            files = attached.parts(session.task, text)
+            self._wait_for(lambda: client.prompt_async(conversation, prompt, agent, model, text, files))
             crash.point("prompt-sent")
             with self.claim.record():
                 for request in answered:

@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from sessions.models import CheckResult, FollowUp, Request, Session, Step
-from tasks.models import Comment, Finding, PlanComment, Task
+from tasks.models import Attachment, Comment, Finding, PlanComment, Task
 from tasks.models.review import Place
 
 ANSWERS = (
@@ -20,8 +20,26 @@ HANDOVER = (
 
 
 def task_text(task: Task) -> str:
-    """The task as its author wrote it."""
-    return f"Task {task.key}: {task.title}\n\n{task.description.strip()}".strip()
+    """The task as its author wrote it, with the files that came with it."""
+    text = f"Task {task.key}: {task.title}\n\n{task.description.strip()}".strip()
+    return _join(text, _attached(task.attachments.of_description()))
+
+
+def follow_up_text(message: FollowUp) -> str:
+    """What a person wrote, with the files that came with it."""
+    return _join(message.text, _attached(message.attachments.all()))
+
+
+def _attached(files: Iterable[Attachment]) -> str:
+    """Where the files lie. Those that the model gets itself sessions/phases/attached.py finds by that."""
+    lines = [f"- {each.path} ({each.media_type}, {each.size} bytes)" for each in files]
+    return (
+        lines
+        and _join(
+            "Files that a person attached. They lie outside of the repository, for you to read only:",
+            "\n".join(lines),
+        )
+    ) or ""
 
 
 def planning(session: Session) -> str:
@@ -171,7 +189,7 @@ def resume(session: Session) -> str:
 def follow_up(session: Session, message: FollowUp) -> str:
     """What a person wrote, for the agent that is at work on the task, or was."""
     planning = "Answer with the whole plan as it should be now." if session.phase == "planning" else ""
-    return _join(f"Phase: {session.phase}", f"A person writes:\n\n{message.text}", planning)
+    return _join(f"Phase: {session.phase}", f"A person writes:\n\n{follow_up_text(message)}", planning)
 
 
 def _written(session: Session) -> str:
@@ -179,7 +197,7 @@ def _written(session: Session) -> str:
     if session.opencode_session_id:
         return ""
     sent = session.attempt.follow_ups.filter(state=FollowUp.State.SENT)
-    return _join(*(f"A person wrote meanwhile:\n\n{message.text}" for message in sent))
+    return _join(*(f"A person wrote meanwhile:\n\n{follow_up_text(message)}" for message in sent))
 
 
 def unheard(session: Session) -> QuerySet[Request]:

@@ -1,6 +1,7 @@
 """What should be done."""
 
 from tasks.models.approval import Approval
+from tasks.models.attachment import Attachment
 from tasks.models.event import Event
 from tasks.models.evidence import Evidence
 from tasks.models.instructions import Instructions
@@ -14,5 +15,5 @@ from tasks.models.task import Task
 from tasks.models.variable import Audience, Variable
 
 __all__ = [
-    "Approval", "Audience", "Blocker", "Comment", "Event", "Evidence", "Finding", "Forge", "Instructions", "Look", "Membership", "Plan", "PlanComment", "Priority", "Project", "Remote", "Task", "Variable", "Viewed",
+    "Approval", "Attachment", "Audience", "Blocker", "Comment", "Event", "Evidence", "Finding", "Forge", "Instructions", "Look", "Membership", "Plan", "PlanComment", "Priority", "Project", "Remote", "Task", "Variable", "Viewed",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from studio import crash, disk
 from studio.errors import Conflict, Invalid
 from tasks import lifecycle
 from tasks.lifecycle import Status
+from tasks.models import attachment
 from tasks.models.event import Event
 from tasks.models.order import Blocker, Priority
 from tasks.models.plan import Plan
@@ -116,8 +117,8 @@ class Task(models.Model):
     def file(
         cls, project: Project, *, title: str, description: str = "", by: Any = None, **fields: Any
     ) -> "Task":
-        """File a task; its fields have been validated by a form. `blocked_by` are the tasks that it waits for."""
-        blockers = fields.pop("blocked_by", [])
+        """File a task; its fields have been validated by a form. `blocked_by` are the tasks that it waits for, `attached` what people upload."""
+        blockers, drafts = fields.pop("blocked_by", []), attachment.stage(fields.pop("attached", []))
         with transaction.atomic():
             number = project.next_number()
             task = cls.objects.create(
@@ -126,10 +127,12 @@ class Task(models.Model):
             if blockers:
                 Blocker.objects.replace(task, blockers)
             task.note("task.created", by=by, title=title)
+            task.attachments.keep(task, drafts, by=by)
         return task
 
     def edit(self, *, by: Any, **fields: Any) -> None:
-        """Change title, description, policies, target branch, or its place in the order: priority, labels, assignee, `blocked_by`."""
+        """Change title, description, policies, target branch, or its place in the order: priority, labels, assignee, `blocked_by`; add what is `attached`."""
+        drafts = attachment.stage(fields.pop("attached", []))
         stored = {name: value for name, value in fields.items() if name != "blocked_by"}
         with transaction.atomic():
             for name, value in stored.items():
@@ -138,6 +141,7 @@ class Task(models.Model):
             if "blocked_by" in fields:
                 Blocker.objects.replace(self, fields["blocked_by"])
             self.note("task.updated", by=by, fields=sorted(fields))
+            self.attachments.keep(self, drafts, by=by)
 
     def note(self, name: str, /, *, by: Any = None, session_id: int | None = None, **data: Any) -> Event:
         """Append an event about this task."""

@@ -8,11 +8,15 @@ from pathlib import Path
 import httpx
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
 
 from sessions.models import Activity, FollowUp, Session
 from studio import crash
 from studio.demo_model.server import DemoModel
+from tasks.models import Attachment
+from tasks.models.attachment import stage
 from tests import factories
+from tests.factories import PNG
 from tests.sessions.workers import carry, carry_and_die, die
 
 pytestmark = [pytest.mark.real, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
@@ -48,7 +52,8 @@ def test_a_message_is_told_once_whenever_the_worker_dies_and_interrupts_what_run
 
     def write() -> None:
         FollowUp.objects.write(task, texts[1], by=alice)
-        FollowUp.objects.write(task, texts[0], by=alice, interrupt=True)
+        drafts = stage([SimpleUploadedFile("bug.png", PNG), SimpleUploadedFile("log.txt", b"It broke.")])
+        FollowUp.objects.write(task, texts[0], by=alice, interrupt=True, drafts=drafts)
 
     at_point |= {"part-recorded": write, "message-heard": die}
     carry_and_die(task)
@@ -60,6 +65,11 @@ def test_a_message_is_told_once_whenever_the_worker_dies_and_interrupts_what_run
     assert task.status == "review"
     assert [told(model, text) for text in texts] == [1, 1]
     assert [each.state for each in FollowUp.objects.exclude(sent_at=None)] == ["sent", "sent"]
+    picture, log = Attachment.objects.all()
+    assert [told(model, str(each.path)) for each in (picture, log)] == [1, 1]
+    assert told(model, "Cannot read") == 1, (
+        "the demo model takes no images, which OpenCode says in the image's place"
+    )
     sessions = list(Session.objects.filter(phase="implementation"))
     assert [each.state for each in sessions] == ["interrupted", "interrupted", "completed"]
     prompts = Counter(Activity.objects.filter(kind="prompt").values_list("message_id", flat=True))
