@@ -53,6 +53,24 @@ def _begin(held: ExitStack, first: Callable[[], None]) -> None:
         held.push(trial.pop_all())
 
 
+@contextmanager
+def without_waiting() -> Iterator[None]:
+    """For one write that may as well not be made: what another holds is an error at once (PostgreSQL: after 0.1 s)."""
+    if connection.vendor != "sqlite":
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = 100")  # ms
+            yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout")
+        before = cursor.fetchone()[0]
+        cursor.execute("PRAGMA busy_timeout = 0")
+        try:
+            yield
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout = {int(before)}")
+
+
 def refusal(error: Exception) -> Refusal:
     """What the person hears whose request met that database: nothing was done, and a repeat may well succeed."""
     if says_full(str(error)):

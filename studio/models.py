@@ -1,13 +1,18 @@
 """Sign-in links, API tokens and the replies kept for repeated requests."""
 
 import hashlib
+import logging
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.db import models
+from django.db import DatabaseError, models
 from django.utils import timezone
+
+from studio import database
+
+log = logging.getLogger(__name__)
 
 TOKEN_PREFIX = "studio_"
 
@@ -82,8 +87,16 @@ class ApiToken(models.Model):
         if found is None or (found.expires_at and found.expires_at < now):
             return None
         if found.used_at is None or now - found.used_at > timedelta(minutes=1):
-            cls.objects.filter(pk=found.pk).update(used_at=now)
+            found._note_use(now)
         return found
+
+    def _note_use(self, now: datetime) -> None:
+        """Best effort: no request fails or waits where it cannot be written."""
+        try:
+            with database.without_waiting():
+                ApiToken.objects.filter(pk=self.pk).update(used_at=now)
+        except DatabaseError as error:
+            log.info("the use of token %s is not noted: %s", self.pk, str(error).strip())
 
 
 class KeptReply(models.Model):

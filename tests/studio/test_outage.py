@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.urls import reverse
 from sessions import ledger, watch
 from sessions.models import Attempt
 from studio import database
+from studio.models import ApiToken
 from tasks.models import Task
 from tests.scripts import Script, assert_error
 
@@ -78,6 +80,22 @@ def test_a_script_gets_503_in_the_usual_shape(task: Task, alice: Any, lock: Any)
     assert_error(script.post(f"/api/tasks/{task.pk}/execute"), 503, "busy")
     held.end()
     assert script.post(f"/api/tasks/{task.pk}/execute").status_code == 202
+
+
+def test_a_script_reads_while_the_use_of_its_token_cannot_be_noted(alice: Any, lock: Any) -> None:
+    script = Script(alice)
+    held = lock()
+    connection.settings_dict["OPTIONS"]["timeout"] = 5
+    connection.close()
+    begun = time.monotonic()
+    assert script.get("/api/tasks").status_code == 200
+    assert time.monotonic() - begun < 2.5, "it waited for the lock"
+    assert ApiToken.objects.get(user=alice).used_at is None
+    held.end()
+    assert script.get("/api/tasks").status_code == 200
+    assert ApiToken.objects.get(user=alice).used_at is not None
+    with connection.cursor() as cursor:
+        assert cursor.execute("PRAGMA busy_timeout").fetchone() == (5000,), "writes wait as before"
 
 
 def test_an_outage_before_any_view_is_503_too(client: Any, alice: Any, lock: Any, settings: Any) -> None:
