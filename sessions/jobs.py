@@ -5,6 +5,7 @@ import logging
 from sessions import cleanup, cloning, deletion, ledger, pushing, retention
 from sessions import run as runs
 from sessions.watch import Watch
+from sessions.workspaces import orphans
 from studio.retention import clear_records
 
 log = logging.getLogger(__name__)
@@ -12,8 +13,9 @@ log = logging.getLogger(__name__)
 
 def run() -> None:
     """Work on the best claimable attempt, then on the next, until nothing is claimable."""
+    orphans.adopt()
     while claim := ledger.claim():
-        runs.carry(claim)
+        runs.carry(claim, orphans.Brood())
 
 
 def reap() -> None:

@@ -15,10 +15,11 @@ from sessions.ledger import Claim, end_session, interrupt, take_back
 from sessions.models import Attempt, Session
 from sessions.models.breaker import pause_seconds
 from sessions.models.session import Phase, State
-from sessions.phases import checks, implementation, planning, review, setup
+from sessions.phases import checks, implementation, planning, reading, review, setup
 from sessions.phases.bench import Bench
 from sessions.phases.turns import begin_waiting
 from sessions.reasons import HANDLING, Again, Failed, Reason
+from sessions.workspaces.orphans import Brood
 from studio import crash, database, disk
 from studio.errors import Refusal
 
@@ -38,9 +39,12 @@ LONGEST_PAUSE_SECONDS = 16
 MOST_RETRIES = 4  # of a phase, when its provider fails for this session and not for all
 
 
-def carry(claim: Claim) -> None:
-    """Work on the attempt's sessions one after another. What runs for it is gone before anything is written about its end."""
-    bench = Bench(claim)
+def carry(claim: Claim, brood: Brood | None = None) -> None:
+    """Work on the attempt's sessions one after another. What runs for it is gone before anything is written about its end.
+
+    `brood` is given by a worker, in whose process everything that comes is the attempt's.
+    """
+    bench = Bench(claim, brood)
     crash.point("claimed")
     try:
         try:
@@ -105,6 +109,7 @@ def work(bench: Bench, session: Session) -> None:
         with bench.claim.write():
             session.advance(State.STARTING)
         crash.point("session-starting")
+        reading.put_back(bench, bench.claim.tick)  # what a worker left that was lost
         setup.run(bench, session)
         PHASES[session.phase](bench, session)
     except Failed as failure:
@@ -177,10 +182,18 @@ def put_off(bench: Bench, session: Session, failure: Failed) -> None:
 
 
 def close(bench: Bench) -> bool:
-    """Whether everything of the attempt is gone; else the attempt is parked for a person."""
+    """Whether everything of the attempt is gone; else the attempt is parked for a person. What a reader changed is put back."""
     survivors = bench.close()
     if survivors:
         bench.claim.park(
             Reason.NOT_CONFIRMED, f"Processes {', '.join(map(str, survivors))} could not be ended."
         )
-    return not survivors
+        return False
+    try:
+        reading.put_back(bench, bench.claim.beat)
+    except (
+        Failed,
+        *database.AWAY,
+    ) as error:  # the next session starts with it, and fails where it cannot be done
+        log.warning("%s is not put back: %s", bench.attempt.key, error)
+    return True

@@ -4,7 +4,7 @@
 
 As a subreaper it becomes the parent of every orphan below it, so that no double fork, session of its own or cleared
 environment hides a process. It ends them all when the command has ended, on SIGTERM, and when the thread that started it
-dies; its exit is the command's. Only who kills this process itself, by SIGKILL, gets away from it.
+dies; its exit is the command's. Who kills this process itself, by SIGKILL, gets away from it, to its worker (sessions/workspaces/orphans.py).
 """
 
 import contextlib

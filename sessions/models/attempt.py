@@ -146,6 +146,11 @@ class Attempt(Choosable, Placed):
     head_oid = models.CharField(max_length=64, blank=True)
     set_up_at = models.DateTimeField(null=True, help_text="When the setup of its workspace was done.")
     copied_files = models.JSONField(default=list, help_text="What was copied in, and is never committed.")
+    read_only_tree = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text="What its workspace is, while a phase is at it that may only read.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True)
 
@@ -367,5 +372,5 @@ class Attempt(Choosable, Placed):
         self._keep(set_up_at=timezone.now() if done else None)
 
     def record(self, **oids: str) -> None:
-        """Keep `base_oid` or `head_oid`."""
+        """Keep `base_oid`, `head_oid` or `read_only_tree`."""
         self._keep(**oids)

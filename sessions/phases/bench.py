@@ -36,6 +36,7 @@ from sessions.phases.prompts import resume, unheard
 from sessions.reasons import Failed, Reason
 from sessions.recorder import Recorder
 from sessions.workspaces.git import Workspace
+from sessions.workspaces.orphans import Brood
 from sessions.workspaces.processes import giving_way
 from sessions.workspaces.sandbox import availability, sweep
 from studio import crash
@@ -52,8 +53,9 @@ SERVERS_OWN = {"unreachable", "timeout", "unauthorized", "not_json"}  # trouble 
 class Bench:
     """Both are made when they are first needed; after `close` nothing of the attempt runs."""
 
-    def __init__(self, claim: Claim) -> None:
+    def __init__(self, claim: Claim, brood: Brood | None = None) -> None:
         self.claim = claim
+        self._brood = brood
         self._workspace: Workspace | None = None
         self._server: Server | None = None
         self._provider: Provider | None = None
@@ -75,9 +77,10 @@ class Bench:
             with workspace_failures():
                 removal.bring_back(self.claim, self.claim.tick)
                 made, known = places.workspace(self.attempt), self.attempt
-                if known.set_up_at and not made.exists():
+                if (known.set_up_at or known.read_only_tree) and not made.exists():
                     with self.claim.record():
                         known.set_up(done=False)
+                        known.record(read_only_tree="")
                 target = known.task.target
                 base = made.create(target, self.claim.tick, base=known.base_oid, head=known.head_oid)
             crash.point("workspace-made")
@@ -341,7 +344,8 @@ class Bench:
 
     def _end(self) -> list[int]:
         self.abandon()
-        return sweep(places.marker(self.attempt), 5.0, places.folder(self.attempt) / "workspace")
+        left = sweep(places.marker(self.attempt), 5.0, places.folder(self.attempt) / "workspace")
+        return left or (self._brood.end() if self._brood else [])
 
 
 @contextlib.contextmanager

@@ -127,7 +127,7 @@ def test_all_nine_kinds_of_child_are_gone_within_15_s(
 def test_without_a_sandbox_a_process_that_kills_its_keeper_and_hides_is_ended_too(
     studios: Callable[[str], Studio], tmp_path: Path
 ) -> None:
-    """Fails: see docs/security.md, what is not met. The process has the agent's user, and nothing else of the agent's."""
+    """Its worker has become the parent of what it left. Who kills that worker too gets away: docs/security.md, what is not met."""
     studio = studios("open")
     mark = str(time.time_ns())[-9:]
     try:
