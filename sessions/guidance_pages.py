@@ -71,7 +71,7 @@ def _page(request: PageRequest, project: Project, bound: Any = None, status: int
         "project": project,
         "task": guidance.open_task(project),
         "instructions": newest,
-        "earlier": versions[1:],
+        "shown": versions if bound else versions[1:],  # beside a text that was not saved, the newest too
         "may_instruct": role is not None and role.covers(Role.MAINTAINER) and not project.archived_at,
         "form": bound or InstructionsForm(initial=filled),
     }

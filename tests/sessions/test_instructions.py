@@ -46,7 +46,7 @@ def test_the_page_says_who_wrote_them_last_and_keeps_earlier_versions(
         saved = client.post(f"{page}instructions/", {"text": text, "base": base})
         assert (saved.status_code, saved["Location"]) == (302, f"{page}#instructions")
     shown = client.get(page).content.decode()
-    assert "Version 2, by alice" in shown
+    assert "Version 2 by alice" in shown
     assert "Ask &lt;first&gt;.\nThen do." in shown
     assert shown.index("Ask never.") < shown.index("Ask &lt;first&gt;.")
 
@@ -63,6 +63,7 @@ def test_an_edit_that_another_has_overtaken_keeps_its_text_and_can_be_saved_afte
     assert "Mine, long thought about.</textarea>" in shown
     assert 'name="base" value="1"' in shown
     assert "version 1 is the newest" in shown
+    assert "Theirs.</pre>" in shown
     assert client.post(page, {"text": "Mine, long thought about.", "base": 1}).status_code == 302
     assert list(project.instructions.values_list("text", flat=True)) == [
         "Mine, long thought about.",
