@@ -53,6 +53,15 @@ def running(studio: Studio) -> Iterator[Studio]:
     assert not studio.processes()
 
 
+@pytest.fixture
+def people(tmp_path: Path, settings: Any) -> Path:
+    """The folder of all that belongs to people, beside an empty data folder of Studio's."""
+    settings.STUDIO_HOME = tmp_path / "studio"
+    settings.STUDIO_HOME.mkdir()
+    (tmp_path / "people").mkdir()
+    return tmp_path / "people"
+
+
 @pytest.fixture(autouse=True)
 def invariants_hold(request: pytest.FixtureRequest) -> Iterator[None]:
     """The Studio runs before each test, and the invariants hold after it."""

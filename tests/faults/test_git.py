@@ -1,69 +1,25 @@
-"""Workspaces on repositories in every state that people leave them in, thirty-two at once, and removed in every state that agents leave."""
+"""Workspaces on repositories in every state that people leave them in, and thirty-two at once."""
 
-import hashlib
 import os
-import re
 import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
-from sessions import cleanup, landing, places, removal
-from sessions.models import Attempt
 from sessions.workspaces.git import Workspace, inspect, isolation
 from sessions.workspaces.merge import merge
 from sessions.workspaces.sandbox import availability, bwrap
 from studio.errors import Refusal
-from tasks.models import Task
-from tests import factories
 from tests.factories import git, make_repository
+from tests.faults.belongings import FILES, attempted, belongings, rows
 
 STARTS = 32
 PERSON = ("Person", "person@example.org")
-FILES = {"a.txt": "one\ntwo\nthree\n", "sub/b.txt": "b\n", ".gitignore": "*.log\n"}
-# Where git keeps what Studio may add to: objects, and refs, which `belongings` asks git for.
-ADDED_TO = re.compile(
-    r"(^|/)(\.git|[^/]+\.git)/(objects|refs|packed-refs|logs/refs/heads/studio|logs/refs/studio)(/|$)"
-)
-
-
-@pytest.fixture(autouse=True)
-def _data_folder(tmp_path: Path, settings: Any) -> None:
-    settings.STUDIO_HOME = tmp_path / "studio"
-    settings.STUDIO_HOME.mkdir()
-
-
-@pytest.fixture
-def people(tmp_path: Path) -> Path:
-    """The folder of all that belongs to people."""
-    (tmp_path / "people").mkdir()
-    return tmp_path / "people"
-
-
-def belongings(people: Path) -> dict[str, str]:
-    """All that people have: every file by content and mode, index, HEAD, config, hooks, reflogs, and refs that are not Studio's."""
-    found = {}
-    for path in sorted(people.rglob("*")):
-        name = path.relative_to(people).as_posix()
-        if path.is_dir() and not path.is_symlink():
-            if (path / "HEAD").is_file() and (path / "objects").is_dir():
-                refs = git(path, "for-each-ref", "--format=%(refname) %(objectname)").splitlines()
-                own = [ref for ref in refs if not ref.startswith(("refs/studio/", "refs/heads/studio/"))]
-                found[f"{name} refs"] = "\n".join(own)
-        elif not ADDED_TO.search(name):
-            content = (
-                os.readlink(path) if path.is_symlink() else hashlib.sha256(path.read_bytes()).hexdigest()
-            )
-            found[name] = f"{path.lstat().st_mode} {content}"
-    return found
 
 
 def workspace_of(project: Path, home: Path, number: int = 1) -> Workspace:
@@ -87,14 +43,6 @@ def work_in(workspace: Workspace) -> str:
     oid = workspace.commit("Make a file")
     workspace.export(oid)
     return oid
-
-
-def attempted(act: Callable[[], Any]) -> tuple[Any, str]:
-    """What an act returns, and the sentence that refused it."""
-    try:
-        return act(), ""
-    except Refusal as refusal:
-        return None, refusal.message
 
 
 # --- R27 -------------------------------------------------------------------------------------------------------------
@@ -193,12 +141,6 @@ FOLDERS = {
 SAMPLE = ("dirty-main", "mid-rebase", "shallow")
 
 
-def rows(names: Any, number: str, sample: tuple[str, ...]) -> list[Any]:
-    return [
-        pytest.param(name, marks=pytest.mark.fault(number, sample=name in sample), id=name) for name in names
-    ]
-
-
 @pytest.mark.parametrize("state", rows(STATES, "R28", SAMPLE))
 def test_a_repository_in_any_state_works_or_says_why_and_stays_as_it_was(
     people: Path, settings: Any, state: str
@@ -273,141 +215,3 @@ def test_a_repository_that_moves_away_and_back_is_refused_meanwhile_and_works_th
     workspace.export(workspace.commit("Make a file"))
     assert git(source, "show", "studio/DEMO-1-1:made.txt") == "made"
     assert belongings(people) == before
-
-
-# --- R29 -------------------------------------------------------------------------------------------------------------
-
-TREASURE = "nobody else has this line"
-
-
-def leave_clean(attempt: Attempt, source: Path) -> None:
-    """Everything is exported."""
-    export(attempt)
-
-
-def leave_dirty(attempt: Attempt, source: Path) -> None:
-    """A change, a staged file and a new one that are not committed, and the index says that there is none."""
-    folder = workspace(attempt)
-    (folder / "a.txt").write_text(f"{TREASURE}\n")
-    git(folder, "update-index", "--assume-unchanged", "a.txt")
-    (folder / "new.txt").write_text("new\n")
-
-
-def leave_unmerged(attempt: Attempt, source: Path) -> None:
-    """Commits that were not exported, the last on a branch of its own that is not checked out."""
-    folder = workspace(attempt)
-    git(folder, "switch", "--quiet", "--create", "side")
-    (folder / "side.txt").write_text(f"{TREASURE}\n")
-    git(folder, "add", ".")
-    git(folder, "commit", "--quiet", "--message", "Side")
-    git(folder, "switch", "--quiet", f"studio/{attempt.key}")
-
-
-def leave_foreign(attempt: Attempt, source: Path) -> None:
-    """A folder of its own in the workspace's place, whose .git leads into the person's repository."""
-    leave_dirty(attempt, source)
-    (workspace(attempt) / ".git").rename(workspace(attempt) / "git-aside")
-    (workspace(attempt) / ".git").symlink_to(source / ".git")
-
-
-def leave_active(attempt: Attempt, source: Path) -> None:
-    """A process that works in it."""
-    leave_dirty(attempt, source)
-    mark = {**os.environ, "STUDIO_ATTEMPT": places.marker(attempt)}
-    left_running.append(subprocess.Popen(["sleep", "300"], env=mark, cwd=workspace(attempt)))
-
-
-left_running: list[subprocess.Popen[bytes]] = []
-TREES = {
-    "clean": leave_clean,
-    "dirty": leave_dirty,
-    "unmerged": leave_unmerged,
-    "foreign": leave_foreign,
-    "active": leave_active,
-}
-
-
-def remove(attempt: Attempt) -> None:
-    removal.remove(attempt)
-
-
-def clean(attempt: Attempt) -> None:
-    """As the daily job does it when everything is due, the trash too."""
-    past = timezone.now() - timedelta(days=100)
-    Attempt.objects.filter(pk=attempt.pk).update(ended_at=past)
-    cleanup.clean_up()
-    Attempt.objects.exclude(trash="").update(removed_at=past)
-    cleanup.clean_up()
-
-
-def undo(attempt: Attempt) -> None:
-    removal.remove(attempt)
-    removal.restore(attempt)
-    assert workspace(attempt).is_dir()
-
-
-def land(attempt: Attempt) -> None:
-    landing.merge(Task.objects.get(pk=attempt.task_id), by=None)
-
-
-ACTS = {"remove": remove, "clean": clean, "undo": undo, "merge": land}
-COMBINATIONS = [f"{act}-{tree}" for act in ACTS for tree in TREES]
-
-
-def workspace(attempt: Attempt) -> Path:
-    return places.folder(attempt) / "workspace"
-
-
-def export(attempt: Attempt) -> None:
-    made = places.workspace(attempt)
-    oid = made.commit("Work")
-    made.export(oid)
-    attempt.record(head_oid=oid)
-
-
-@pytest.fixture
-def attempt(db: None, people: Path) -> Iterator[Attempt]:
-    """In review, with exported work."""
-    project = factories.make_project(make_repository(people / "source", FILES), key="DEMO")
-    made = factories.make_attempt(factories.make_task(project, status="review"))
-    made.record(base_oid=places.workspace(made).create("main"))
-    (workspace(made) / "made.txt").write_text("made\n")
-    export(made)
-    yield Attempt.objects.select_related("task__project").get(pk=made.pk)
-    while left_running:
-        process = left_running.pop()
-        process.kill()
-        process.wait()
-
-
-def is_recoverable(attempt: Attempt, source: Path) -> bool:
-    """Whether the treasure is in a file of the attempt's folder or the trash, or in a commit that a ref of the workspace or source holds."""
-    files = [*places.folder(attempt).rglob("*.txt"), *places.trash().rglob("*.txt")]
-    if any(TREASURE in file.read_text() for file in files if file.is_file()):
-        return True
-    there = [folder for folder in (workspace(attempt), source) if folder.is_dir()]
-    return any(git(folder, "log", "--all", "-m", "--format=%H", f"-S{TREASURE}") for folder in there)
-
-
-@pytest.mark.parametrize(
-    "combination", rows(COMBINATIONS, "R29", ("clean-dirty", "remove-active", "undo-unmerged"))
-)
-def test_nothing_that_is_done_to_a_tree_loses_work(attempt: Attempt, people: Path, combination: str) -> None:
-    act, tree = combination.split("-")
-    source = people / "source"
-    TREES[tree](attempt, source)
-    before = belongings(people)
-    _, refused = attempted(lambda: ACTS[act](attempt))
-    assert bool(refused) == (tree in ("foreign", "active") and act in ("remove", "undo")), refused
-    if tree in ("foreign", "active"):
-        assert workspace(attempt).is_dir()
-        assert all(process.poll() is None for process in left_running)
-    if tree == "clean":
-        assert git(source, "show", f"studio/{attempt.key}:made.txt") == "made"
-    else:
-        assert is_recoverable(attempt, source)
-    if act == "merge":
-        assert git(source, "show", "main:made.txt") == "made"
-    else:
-        assert belongings(people) == before
-    git(source, "fsck", "--no-dangling", "--no-progress")
