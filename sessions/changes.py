@@ -125,6 +125,7 @@ def gate_of(request: PageRequest, task: Task, attempt: Attempt | None) -> dict[s
     against = against_policy(attempt) if in_review and attempt else []
     return {
         "head_oid": head,
+        "push": task.pushes.first() if in_review else None,
         "against": against,
         "blocked": bool(against and attempt and obstacles(attempt)),
         "approvals": [each for each in approvals if not each.reason],

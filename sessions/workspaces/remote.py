@@ -128,7 +128,13 @@ def trouble_of(words: str) -> PushTrouble:
 def command(source: Path, url: str, oid: str, branch: str) -> list[str]:
     """What is run: no hook, no helper program as a protocol, no tags, no submodules, no force."""
     protocols = ["protocol.allow=never", *(f"protocol.{name}.allow=always" for name in PROTOCOLS)]
-    options = [*protocols, "push.followTags=false", "push.gpgSign=false", "push.recurseSubmodules=no"]
+    options = [
+        *protocols,
+        "push.followTags=false",
+        "push.gpgSign=false",
+        "push.recurseSubmodules=no",
+        "advice.pushUpdateRejected=false",
+    ]
     return [
         "git", *SourceGit(source).place, *QUIET, *NO_HOOKS, *(word for option in options for word in ("-c", option)),
         "push", "--porcelain", "--no-verify", "--", url, f"{checked(oid)}:refs/heads/{branch}",

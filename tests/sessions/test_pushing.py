@@ -229,6 +229,10 @@ def test_a_maintainer_chooses_the_remote_and_a_member_does_not(
     jobs.push()
     page = client.get(f"/tasks/{attempt.task_id}/landing/").content.decode()
     assert "✓ pushed" in page
+    assert "✓ pushed" in client.get(f"/tasks/{attempt.task_id}/gate/").content.decode()
+    Attempt.objects.filter(pk=attempt.pk).update(head_oid=another(source(attempt), attempt.head_oid))
+    gate = client.get(f"/tasks/{attempt.task_id}/gate/").content.decode()
+    assert "an earlier version is pushed" in gate
     assert git(there, "rev-parse", BRANCH + attempt.key) == attempt.head_oid
     project.memberships.filter(user=alice).update(role=Role.MEMBER)
     address = f"/api/projects/{project.pk}/remote"
