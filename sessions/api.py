@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404
 from ninja import Router
 from ninja.responses import Status as Reply
 
-from sessions import landing, looks, removal, schemas, undoing
+from sessions import comparison, landing, looks, removal, schemas, undoing
 from sessions.models import Activity, Attempt, Request, Session
 from sessions.models.session import LIVE, Phase, State
 from studio import crash
@@ -161,6 +161,12 @@ def list_attempts(request: HttpRequest, task_id: int, cursor: Cursor = 0, limit:
     """All attempts of the task, oldest first, and where their workspaces are."""
     rows = Attempt.objects.filter(task=find(request, task_id), pk__gt=cursor).select_related("task__project")
     return page(rows.order_by("pk"), schemas.show_attempt, limit)
+
+
+@tasks.get("/{int:task_id}/attempts/compare", response=responses({200: list[schemas.AccountOut]}))
+def compare_attempts(request: HttpRequest, task_id: int) -> Any:
+    """What each attempt came to: checks, findings, the size of its change, time, tokens, cost, models. The newest twelve, oldest first."""
+    return [comparison.show(each) for each in comparison.accounts(find(request, task_id))]
 
 
 @tasks.post("/{int:task_id}/new-attempt", response=STARTED, openapi_extra=DOCUMENTED)

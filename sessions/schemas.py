@@ -65,6 +65,24 @@ class AttemptOut(Schema):
     ended_at: Timestamp | None
 
 
+class AccountOut(Schema):
+    """What an attempt came to. `findings` counts the open ones by severity; the change's counts are null where it cannot be read."""
+
+    attempt: int
+    number: int
+    is_current: bool
+    status: str
+    checks: dict[str, str] = Field(description="The state of each check, the last time they ran.")
+    findings: dict[str, int]
+    files: int | None
+    additions: int | None
+    deletions: int | None
+    seconds: float
+    tokens: dict[str, int]
+    cost: float
+    models: list[str]
+
+
 class LossOut(Schema):
     """What a workspace has and the target branch has not. `is_kept`: the project's repository has all of it, under refs/studio/."""
 
