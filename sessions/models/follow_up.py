@@ -9,6 +9,7 @@ from django.db.models import F, Max, Min
 from django.utils import timezone
 
 from sessions.models.session import Phase, Session, State
+from sessions.redaction import Redactor, secrets
 from studio import disk
 from studio.errors import Conflict, Forbidden, Invalid
 from tasks.lifecycle import Status
@@ -81,8 +82,9 @@ class FollowUpQuerySet(models.QuerySet["FollowUp"]):
     ) -> "FollowUp":
         """Send it where nothing runs, else queue it, or by `interrupt` have what runs stopped for it. Raises Conflict or Invalid.
 
-        With it go files that were just uploaded, and those of the task's `attachments` that no other message has.
+        With it go files that were just uploaded, and those of the task's `attachments` that no other message has. Of the project's secrets in the text their names are left.
         """
+        text = Redactor(secrets(task.project)).text(text)
         with transaction.atomic():
             task.lock()
             attempt = task.current_attempt
@@ -208,6 +210,7 @@ class FollowUp(models.Model):
         """Change its words while it waits; only its author may."""
         if self.by_id != by.pk:
             raise Forbidden("Only who wrote a message may change its words.")
+        text = Redactor(secrets(self.task.project)).text(text)
         with transaction.atomic():
             self._hold()
             self._set(text=text, edited_at=timezone.now())

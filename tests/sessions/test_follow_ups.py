@@ -14,6 +14,7 @@ from studio.errors import Conflict, Invalid
 from tasks.models import Event, Task
 from tests import factories
 from tests.scripts import Script, assert_error, assert_field
+from tests.sessions.test_environment import put
 
 pytestmark = pytest.mark.django_db
 
@@ -247,6 +248,17 @@ def test_a_message_that_came_when_the_last_turn_was_over_starts_the_next_session
     assert begin_waiting(claim)
     assert session.attempt.live_session is not None
     assert session.attempt.follow_ups.get().state == "sending"
+
+
+def test_a_secret_in_a_message_is_taken_out_before_it_is_stored(script: Script, session: Session) -> None:
+    secret = "hunter2-hunter2"
+    put(session.task.project, "API_TOKEN", secret, "agents")
+    path = f"/api/tasks/{session.task.pk}/follow-ups"
+    made = script.send("post", path, {"text": f"Call it with {secret}."}).json()
+    assert made["text"] == "Call it with [redacted: API_TOKEN]."
+    again = script.send("patch", f"/api/follow-ups/{made['id']}", {"text": f"Or {secret}"}).json()
+    assert again["text"] == "Or [redacted: API_TOKEN]"
+    assert secret not in str(list(Event.objects.values_list("data", flat=True)))
 
 
 # --- interrupting -----------------------------------------------------------------------------------------------------
