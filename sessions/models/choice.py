@@ -13,6 +13,8 @@ from tasks.models import Blocker, Task
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sessions.models.step import StepQuerySet
+
 IDLE, CLAIMED, CLAIMABLE = "idle", "claimed", "claimable"  # the leases that matter here
 
 
@@ -30,6 +32,7 @@ class Choosable(models.Model):
         status: str
         ended_at: datetime | None
         objects: Any
+        steps: StepQuerySet
 
     class Meta:
         abstract = True
@@ -100,7 +103,7 @@ class Choosable(models.Model):
         return old
 
     def _bring_plan(self, by: Any) -> None:
-        """The plan that it had becomes the newest version again, approved where it was."""
+        """The plan that it had becomes the newest version again, approved where it was, and its phases stand as they stood."""
         task = self.task
         newest, mine = task.plan, task.plans.filter(version=self.plan_version or 0).first()
         if newest is None or mine is None or newest.version == mine.version:
@@ -108,4 +111,5 @@ class Choosable(models.Model):
         kept = {"approved_at": mine.approved_at, "approved_by": mine.approved_by}
         version = newest.version + 1
         task.plans.create(version=version, body=mine.body, by=mine.by, session_id=mine.session_id, **kept)
+        self.steps.filter(plan_version=mine.version).update(plan_version=version)
         task.note("plan.written", by=by, version=version)

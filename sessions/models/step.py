@@ -197,6 +197,8 @@ class Step(models.Model):
             return "Another session is at work: wait for its end."
         if self.state == self.State.OPEN and self.standing != "failed":
             return f"Phase {self.number} has not run yet."
+        if earlier := self.kin.open().filter(number__lt=self.number).first():
+            return f"Phase {earlier.number} comes first."
         return ""
 
     def _said(self) -> str:

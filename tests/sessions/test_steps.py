@@ -178,6 +178,20 @@ def test_a_new_plan_starts_the_phases_anew(building: Task, alice: Any) -> None:
     assert queued(task).step == steps(task)[3]
 
 
+def test_going_back_to_an_attempt_goes_on_with_the_phase_that_is_left(building: Task, alice: Any) -> None:
+    steps(building)[0].pause(by=alice)
+    work()
+    first = Attempt.objects.get(task=building)
+    Attempt.anew(Task.objects.get(pk=building.pk), by=alice)
+    _plan(WHOLE)
+    task = Task.objects.get(pk=building.pk)
+    first.task.refresh_from_db()
+    first.choose(by=alice)
+    Task.objects.get(pk=task.pk).execute(by=alice)
+    assert standings(task) == ["completed", "queued", "open"]
+    assert "1. The rows: completed" in prompts.implementation(queued(task))
+
+
 # --- people steer them ------------------------------------------------------------------------------------------------
 
 
@@ -248,6 +262,15 @@ def test_a_completed_phase_is_run_again_on_what_there_is(building: Task, alice: 
     first = steps(building)[0]
     assert (first.standing, first.commit, len(first.runs)) == ("completed", "b" * 40, 2)
     assert first.rests_after  # the pause that was asked for holds for the second time too
+
+
+def test_no_phase_is_run_again_before_one_that_comes_first(building: Task, alice: Any) -> None:
+    third = steps(building)[2]
+    third.skip("Later.", by=alice)
+    fail()
+    refused = assert_error(Script(alice).post(f"/api/steps/{third.pk}/retry"), 409)
+    assert refused["message"] == "Phase 1 comes first."
+    assert standings(building) == ["failed", "open", "skipped"]
 
 
 def test_others_see_the_phases_and_only_members_steer(
