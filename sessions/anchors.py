@@ -41,7 +41,7 @@ def anchor(attempt: Attempt, remarks: Iterable[Place]) -> None:
             remark.quote = redactor.text("\n".join(quoted).replace("\x00", ""))[:QUOTE_CHARACTERS]
 
 
-class Step(NamedTuple):
+class Shift(NamedTuple):
     """One remark's way to a later commit."""
 
     remark: Finding | Comment
@@ -52,7 +52,7 @@ class Step(NamedTuple):
         type(self.remark).objects.filter(pk=self.remark.pk, oid=self.remark.oid).update(**self.fields)
 
 
-def steps(attempt: Attempt, head: str) -> list[Step]:
+def shifts(attempt: Attempt, head: str) -> list[Shift]:
     """How the attempt's remarks come to the commit `head`: with their lines, or outdated where those were changed."""
     found = []
     kinds: tuple[type[Finding] | type[Comment], ...] = (Finding, Comment)
@@ -63,7 +63,7 @@ def steps(attempt: Attempt, head: str) -> list[Step]:
             files = _changed(places.repository(attempt).path, oid, head)
             for remark in remarks:
                 place = OUTDATED if files is None else place_after(remark, files)
-                found.append(Step(remark, place if place is OUTDATED else {"oid": head} | place))
+                found.append(Shift(remark, place if place is OUTDATED else {"oid": head} | place))
     return found
 
 

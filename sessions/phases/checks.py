@@ -36,11 +36,11 @@ def run(bench: Bench, session: Session) -> None:
 def follow(bench: Bench, head: str) -> None:
     """Move findings and comments on with their lines to the commit that is checked."""
     with workspace_failures():
-        steps = anchors.steps(bench.attempt, head)
-    if steps:
+        shifts = anchors.shifts(bench.attempt, head)
+    if shifts:
         with bench.claim.record():
-            for step in steps:
-                step.take()
+            for shift in shifts:
+                shift.take()
 
 
 def run_command(

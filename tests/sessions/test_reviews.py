@@ -63,8 +63,8 @@ def anchored(attempt, session, **fields):
 
 
 def go_on(attempt, head):
-    for step in anchors.steps(attempt, head):
-        step.take()
+    for shift in anchors.shifts(attempt, head):
+        shift.take()
 
 
 @pytest.fixture
