@@ -22,13 +22,13 @@ def test_every_operation_has_its_line_and_every_line_an_operation(client: Client
 
 @pytest.mark.parametrize(("method", "path", "example"), CALL.findall(PAGE))
 def test_an_example_calls_what_it_stands_beside(method: str, path: str, example: str) -> None:
-    call = re.search(r"`call ([^`]*)`", example)
+    call = re.search(r'`(?:call|curl -H "Authorization: Bearer \$TOKEN") ([^`]*)`', example)
     assert call, example
     address = re.search(r"\$STUDIO(/api/[^\s\"?]*)", call[1])
     assert address
     assert re.fullmatch(re.sub(r"\{\w+\}", r"\\d+", path), address[1])
     stated = re.search(r"-X (\w+)", call[1])
-    assert method == (stated[1] if stated else "POST" if " -d " in call[1] else "GET")
+    assert method == (stated[1] if stated else "POST" if re.search(" -[dF] |^-F ", call[1]) else "GET")
 
 
 @pytest.mark.parametrize(("method", "path", "example"), CALL.findall(PAGE))
@@ -39,7 +39,7 @@ def test_an_example_is_answered_by_its_operation(alice: Any, method: str, path: 
     assert address
     reply = Script(alice).send(method.lower(), address[1], body and body[1])
     if reply.status_code == 422:
-        assert reply.json()["fields"].keys() <= {"project"}
+        assert reply.json()["fields"].keys() <= {"project", *re.findall(r"-F (\w+)=", example)}
     else:
         assert reply.status_code in (200, 403, 404)
         assert reply.status_code == 200 or "no /api/" not in reply.json()["message"]
