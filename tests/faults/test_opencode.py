@@ -211,8 +211,8 @@ def test_an_opencode_that_has_no_memory_to_start_is_started_again(
 
 LOOKS = """
 env; cat /proc/[0-9]*/environ | tr '\\0' '\\n'
-find / -xdev -maxdepth 6 \\( -name secret_key -o -name 'studio.sqlite3*' -o -name '.netrc' -o -name '*.pid' \\) -exec cat {} +
-cat "$HOME"/.* ../../secret_key ../../../secret_key; true
+find / -xdev -maxdepth 6 \\( -name secret_key -o -name 'studio.sqlite3*' -o -name '.netrc' -o -name '*.pid' \\) -size -100k -exec cat {} +
+cat "$HOME"/.* ../../secret_key ../../../secret_key; env; true
 """
 
 
