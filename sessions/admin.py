@@ -14,6 +14,8 @@ from sessions.models import (
     CheckResult,
     FollowUp,
     Pause,
+    PullRequest,
+    Push,
     Request,
     Session,
     Step,
@@ -143,3 +145,23 @@ class BreakerAdmin(Shown):
         """Let the next session try each of them."""
         for breaker in queryset:
             breaker.try_again(by=request.user)
+
+
+@admin.register(Push)
+class PushAdmin(Shown):
+    list_display = ["__str__", "attempt", "state", "reason", "by", "created_at", "ended_at"]
+    list_filter = ["state", "reason", "task__project"]
+    list_select_related = ["attempt__task__project", "by"]
+    search_fields = ["branch", "oid", "task__title", "by__username"]
+    date_hierarchy = "created_at"
+    ordering = ["-pk"]
+
+
+@admin.register(PullRequest)
+class PullRequestAdmin(Shown):
+    list_display = ["__str__", "attempt", "state", "work", "reason", "tries", "looked_at", "created_at"]
+    list_filter = ["state", "work", "reason", "task__project"]
+    list_select_related = ["attempt__task__project"]
+    search_fields = ["=number", "branch", "url", "task__title"]
+    date_hierarchy = "created_at"
+    ordering = ["-pk"]

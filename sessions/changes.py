@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from sessions import landing, looks
+from sessions import landing, looks, pull_requests
 from sessions.forms import LineCommentForm, ViewedForm
 from sessions.models import Attempt
 from sessions.progress import against_policy, obstacles
@@ -126,6 +126,7 @@ def gate_of(request: PageRequest, task: Task, attempt: Attempt | None) -> dict[s
     return {
         "head_oid": head,
         "push": task.pushes.first() if in_review else None,
+        "pull": pull_requests.of(task) if in_review else None,
         "against": against,
         "blocked": bool(against and attempt and obstacles(attempt)),
         "approvals": [each for each in approvals if not each.reason],

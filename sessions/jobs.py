@@ -29,7 +29,7 @@ def clone() -> None:
 
 
 def push() -> None:
-    """Push the branches that people have asked for."""
+    """Push the branches that people have asked for, and ask their forges for pull requests."""
     pushing.work()
 
 

@@ -9,7 +9,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from sessions import landing
 from sessions.forms import MergeForm
-from sessions.models import Attempt, Push
+from sessions.models import Attempt
+from sessions.push_pages import standing
 from studio.errors import Invalid, Refusal
 from studio.http import PageRequest
 from tasks.views import answer, page, task_for_member
@@ -21,7 +22,9 @@ def how(request: PageRequest, pk: int) -> HttpResponse:
     """The conflicts, file by file, and the form: strategy, target, message."""
     context = page(request, pk, "changes")
     attempt = Attempt.objects.current_of(pk)
-    context |= _foreseen(attempt) | {"push": Push.objects.filter(task=pk).first()}
+    context |= _foreseen(attempt) | standing(context["task"])
+    if context["pull"] is not None:
+        context["pull"].look()
     if attempt is not None:
         words = landing.wording(attempt, by=request.user)
         context["trailers"] = words["trailers"]

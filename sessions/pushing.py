@@ -4,7 +4,7 @@ import logging
 import time
 from typing import Any
 
-from sessions import places
+from sessions import places, pull_requests
 from sessions.models import Attempt, Push
 from sessions.redaction import Redactor, secrets
 from sessions.workspaces import remote as git_remote
@@ -50,9 +50,10 @@ def ask(task: Task, *, by: Any) -> Push:
 
 
 def work() -> None:
-    """Push what waits, one after another, until nothing does."""
+    """Push what waits, one after another, until nothing does; then ask the forges."""
     while not drain.has_begun() and (push := Push.claim()):
         carry(push)
+    pull_requests.work()
 
 
 def carry(push: Push) -> None:
@@ -62,7 +63,7 @@ def carry(push: Push) -> None:
         source = places.repository(push.attempt).path
         url = git_remote.address(source, push.remote)
         git_remote.push(source, url, push.oid, push.branch, tick=Tick(push))
-        push.finish()
+        push.finish(place=pull_requests.wanted_at(push, url))
     except Cut:
         push.hand_back()
     except PushFailed as failed:

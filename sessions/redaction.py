@@ -7,6 +7,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
@@ -16,7 +17,7 @@ from django.conf import settings
 from sessions.opencode.provider import Provider
 from studio.errors import Conflict
 from studio.models import TOKEN_PREFIX
-from tasks.models import Project
+from tasks.models import Project, Remote
 
 T = TypeVar("T")
 
@@ -84,6 +85,9 @@ def secrets(project: Project, provider: Provider | None = None) -> dict[str, str
             found[variable.value] = variable.name
         except Conflict:
             continue
+    with suppress(Conflict):
+        if token := Remote.of(project).token:
+            found[token] = "token of the remote"
     return found
 
 

@@ -68,6 +68,9 @@ urlpatterns = [
     path("tasks/<int:pk>/merge/", landing_pages.merge, name="merge"),
     path("tasks/<int:pk>/resolve-conflicts/", landing_pages.resolve_conflicts, name="resolve-conflicts"),
     path("tasks/<int:pk>/push/", push_pages.push, name="push"),
+    path(
+        "tasks/<int:pk>/pull-request/refresh/", push_pages.refresh_pull_request, name="refresh-pull-request"
+    ),
     path("projects/<str:key>/remote/", push_pages.remote, name="remote"),
     path("tasks/<int:pk>/undo-merge/", views.undo_merge, name="undo-merge"),
     path("tasks/<int:pk>/attempts/", attempts.attempts, name="attempts"),

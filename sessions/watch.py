@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from sessions import ledger, places
 from sessions.admission import admitted
-from sessions.models import Attempt, Clone, Push, Request
+from sessions.models import Attempt, Clone, PullRequest, Push, Request
 from sessions.models.attempt import Lease
 from sessions.workspaces.sandbox import sweep
 from studio import crash, disk, drain, processes, queue
@@ -54,6 +54,7 @@ class Watch:
         ledger.repair()
         Clone.take_back()
         Push.take_back()
+        PullRequest.take_back()
         if Project.objects.deleting().filter(delete_trouble="").exists():
             queue.ring_delete()
         expire_requests()

@@ -46,7 +46,7 @@ def ring_clone() -> None:
 
 
 def ring_push() -> None:
-    """Wake the short cluster to push."""
+    """Wake the short cluster to push, or to ask a forge."""
     _ring_short(PUSH)
 
 

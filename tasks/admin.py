@@ -21,6 +21,7 @@ from tasks.models import (
     Plan,
     PlanComment,
     Project,
+    Remote,
     Task,
 )
 
@@ -191,3 +192,14 @@ class CommentAdmin(Shown):
     list_select_related = ["task__project", "by"]
     search_fields = ["body", "path", "by__username", "task__title", "=task__number"]
     date_hierarchy = "created_at"
+
+
+@admin.register(Remote)
+class RemoteAdmin(Shown):
+    """Set at the project's own page; the token is shown nowhere, sealed or not."""
+
+    list_display = ["project", "name", "forge", "api_url", "token_for", "token_by"]
+    list_filter = ["forge"]
+    list_select_related = ["project", "token_by"]
+    search_fields = ["project__key", "name", "api_url"]
+    exclude = ["sealed_token"]

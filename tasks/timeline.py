@@ -157,6 +157,14 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
         f"pushed {data.get('branch', '')} to {data.get('remote', '')} at {str(data.get('oid', ''))[:7]}"
     ),
     "push.failed": lambda data: f"could not push {data.get('branch', '')}: {data.get('message', '')}",
+    "pull_request.opened": lambda data: (
+        f"has pull request #{data.get('number')} open for {data.get('branch', '')}"
+    ),
+    "pull_request.merged": lambda data: f"saw pull request #{data.get('number')} merged at the forge",
+    "pull_request.closed": lambda data: f"saw pull request #{data.get('number')} closed at the forge",
+    "pull_request.failed": lambda data: (
+        f"got no pull request for {data.get('branch', '')}: {data.get('message', '')}"
+    ),
     "project.paused": lambda data: f"paused {_scope(data)}{_because(data)}",
     "project.resumed": lambda data: f"resumed {_scope(data)}",
     "project.variable_set": lambda data: f"set {data.get('name', '')} in the environment",

@@ -8,11 +8,32 @@ from django.contrib import admin as django_admin
 from django.test import Client
 from django.urls import reverse
 
-from sessions.models import Activity, Attempt, CheckResult, FollowUp, Pause, Request, Session
+from sessions.models import (
+    Activity,
+    Attempt,
+    CheckResult,
+    FollowUp,
+    Pause,
+    PullRequest,
+    Push,
+    Request,
+    Session,
+)
 from studio.errors import Invalid
 from studio.models import ApiToken
 from tasks import repositories
-from tasks.models import Approval, Comment, Event, Finding, Instructions, Membership, Plan, Project, Task
+from tasks.models import (
+    Approval,
+    Comment,
+    Event,
+    Finding,
+    Instructions,
+    Membership,
+    Plan,
+    Project,
+    Remote,
+    Task,
+)
 from tests import factories
 
 SHOWN = [
@@ -27,6 +48,9 @@ SHOWN = [
     Instructions,
     Pause,
     Plan,
+    PullRequest,
+    Push,
+    Remote,
     Request,
     Session,
 ]
@@ -53,6 +77,11 @@ def rows(task: Task, alice: Any) -> dict[Any, Any]:
     factories.make_check_result(session)
     task.comments.create(by=alice, body="Why?")
     task.approvals.create(by=alice, oid="a" * 40)
+    branch = {"attempt": session.attempt, "remote": "origin", "branch": "studio/DEMO-1-1", "base": "main"}
+    task.pushes.create(oid="a" * 40, **branch)
+    task.pull_requests.create(oid="a" * 40, place="https://api.github.com/repos/a/b", number=1, **branch)
+    place = "https://api.github.com/repos/a/b"
+    Remote.put(task.project, by=alice, name="origin", token="a-token-of-the-forge", place=place)
     Pause.begin(task.project, by=alice)
     ApiToken.issue(alice, name="nightly")
     return {model: model.objects.first() for model in ALL}
@@ -153,6 +182,13 @@ def test_a_token_is_revoked_and_never_made_or_read_here(operator: Client, rows: 
     assert operator.get(address(ApiToken, "add")).status_code == 403
     assert operator.post(address(ApiToken, "delete", token.pk), {"post": "yes"}).status_code == 302
     assert not ApiToken.objects.exists()
+
+
+def test_the_token_of_a_remote_is_not_shown(operator: Client, rows: dict[Any, Any]) -> None:
+    page = operator.get(address(Remote, "change", rows[Remote].pk)).content.decode()
+    assert "origin" in page
+    assert rows[Remote].sealed_token not in page
+    assert "a-token-of-the-forge" not in page
 
 
 def test_the_queue_is_not_shown() -> None:

@@ -8,6 +8,7 @@ from sessions.models.clone import Clone
 from sessions.models.follow_up import FollowUp
 from sessions.models.model_list import ModelList
 from sessions.models.pause import Pause
+from sessions.models.pull_request import PullRequest
 from sessions.models.push import Push
 from sessions.models.request import Request
 from sessions.models.session import Session
@@ -22,6 +23,7 @@ __all__ = [
     "FollowUp",
     "ModelList",
     "Pause",
+    "PullRequest",
     "Push",
     "Request",
     "Session",

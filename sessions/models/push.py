@@ -9,6 +9,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from sessions.models.attempt import Attempt
+from sessions.models.pull_request import PullRequest
 from sessions.workspaces.remote import PushTrouble
 from studio import processes, queue
 from studio.errors import Conflict
@@ -106,11 +107,13 @@ class Push(models.Model):
             if self.held.update(state=PushState.QUEUED, pid=0):
                 queue.ring_push()
 
-    def finish(self) -> None:
-        """The branch stands on the commit."""
+    def finish(self, *, place: str = "") -> None:
+        """The branch stands on the commit; where a forge's `place` is named, a pull request is wanted there."""
         with transaction.atomic():
             if self.held.update(state=PushState.DONE, ended_at=timezone.now()):
                 self._note("push.completed")
+                if place:
+                    PullRequest.want(self, place)
 
     def fail(self, trouble: PushTrouble, detail: str) -> None:
         """It came to nothing."""

@@ -224,7 +224,8 @@ def test_a_maintainer_chooses_the_remote_and_a_member_does_not(
     assert (
         client.post(f"/projects/{project.key}/remote/", {"name": "up", "forge": "gitea"}).status_code == 302
     )
-    assert Script(alice).get(f"/api/projects/{project.pk}/remote").json() == {"name": "up", "forge": "gitea"}
+    told = Script(alice).get(f"/api/projects/{project.pk}/remote").json()
+    assert told == {"name": "up", "forge": "gitea", "api_url": "", "has_token": False}
     client.post(f"/tasks/{attempt.task_id}/push/")
     jobs.push()
     page = client.get(f"/tasks/{attempt.task_id}/landing/").content.decode()
