@@ -2,15 +2,18 @@
 
 from django.urls import path
 
-from tasks import archive_pages, attachment_pages, environment_pages, plan_pages, views
+from tasks import archive_pages, attachment_pages, board_pages, environment_pages, plan_pages, views
 
 app_name = "tasks"
 
 urlpatterns = [
-    path("", views.home, name="home"),
+    path("", board_pages.home, name="home"),
+    path("columns/<slug:name>/", board_pages.home_column, name="home-column"),
+    path("filters/", board_pages.save_filter, name="save-filter"),
+    path("filters/<int:pk>/delete/", board_pages.delete_filter, name="delete-filter"),
     path("projects/", views.projects, name="projects"),
     path("projects/new/", views.new_project, name="new-project"),
-    path("projects/<str:key>/", views.board, name="board"),
+    path("projects/<str:key>/", board_pages.board, name="board"),
     path("projects/<str:key>/settings/", views.project_settings, name="project-settings"),
     path("projects/<str:key>/environment/", environment_pages.environment, name="environment"),
     path("projects/<str:key>/environment/setup/", environment_pages.set_up, name="set-up"),
@@ -21,7 +24,7 @@ urlpatterns = [
     ),
     path("projects/<str:key>/archive/", archive_pages.archive, name="archive"),
     path("projects/<str:key>/restore/", archive_pages.restore, name="restore"),
-    path("projects/<str:key>/columns/<slug:name>/", views.column, name="column"),
+    path("projects/<str:key>/columns/<slug:name>/", board_pages.column, name="column"),
     path("projects/<str:key>/tasks/new/", views.new_task, name="new-task"),
     path("attachments/<int:pk>/", attachment_pages.attachment, name="attachment"),
     path("attachments/<int:pk>/remove/", attachment_pages.remove_attachment, name="remove-attachment"),

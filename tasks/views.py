@@ -1,4 +1,4 @@
-"""Projects, the board, a task's page and the verbs that people use on it."""
+"""Projects, a task's page and the verbs that people use on it."""
 
 from typing import Any
 
@@ -12,26 +12,16 @@ from django.views.decorators.http import require_POST, require_safe
 from studio.errors import Invalid
 from studio.http import PageRequest
 from studio.roles import Role
-from tasks import board as boards
 from tasks.forms import ChangesForm, ProjectForm, ProjectSettingsForm, TaskForm
 from tasks.lifecycle import Status
 from tasks.models import Project, Task
-from tasks.standing import Standing, load
+from tasks.standing import Standing
 from tasks.timeline import QUIET
 
 TIMELINE_PAGE = 200
-LAST_PROJECT = "studio_project"  # a cookie: where home leads to
 
 
 # --- projects ------------------------------------------------------------------------------------------------------
-
-
-@login_required
-def home(request: PageRequest) -> HttpResponse:
-    """The board that the person saw last, else the first one they may see."""
-    mine = Project.objects.visible_to(request.user).open()
-    project = mine.filter(key=request.COOKIES.get(LAST_PROJECT, "")).first() or mine.first()
-    return redirect("tasks:board", project.key) if project else redirect("tasks:projects")
 
 
 @login_required
@@ -67,42 +57,7 @@ def project_settings(request: PageRequest, key: str) -> HttpResponse:
     return render(request, "tasks/project_settings.html", context, status=422 if form.is_bound else 200)
 
 
-# --- the board -----------------------------------------------------------------------------------------------------
-
-
-@login_required
-@require_safe
-def board(request: PageRequest, key: str) -> HttpResponse:
-    """Five columns; `?show=done` and `?show=cancelled` list those tasks page by page."""
-    project = get_object_or_404(Project.objects.visible_to(request.user), key=key)
-    if request.GET.get("show") in {Status.DONE, Status.CANCELLED}:
-        return _task_list(request, project, Status(request.GET["show"]))
-    columns, cancelled = boards.columns(project)
-    context = {
-        "project": project,
-        "columns": columns,
-        "cancelled": cancelled,
-        "form": TaskForm(project=project),
-    }
-    response = render(request, "tasks/board.html", context)
-    response.set_cookie(LAST_PROJECT, project.key, httponly=True, samesite="Lax")
-    return response
-
-
-def _task_list(request: PageRequest, project: Project, status: Status) -> HttpResponse:
-    tasks = project.tasks.filter(status=status).order_by("-status_changed_at")
-    page = Paginator(tasks, 60).get_page(request.GET.get("page"))
-    load(list(page.object_list))
-    return render(request, "tasks/list.html", {"project": project, "page": page, "status": status})
-
-
-@login_required
-@require_safe
-def column(request: PageRequest, key: str, name: str) -> HttpResponse:
-    """One column of the board, for a page that fetches it afresh."""
-    project = get_object_or_404(Project.objects.visible_to(request.user), key=key)
-    columns, _ = boards.columns(project, only=name)
-    return render(request, "tasks/_column.html", {"project": project, "column": columns[0]})
+# --- filing ----------------------------------------------------------------------------------------------------------
 
 
 @login_required

@@ -170,10 +170,19 @@ const studioLive = (() => {
   function card(frame) {
     const board = document.querySelector(`[data-topic="${frame.topic}"]`);
     if (!board) return;
-    if ("ringOnly" in board.dataset) return void ring([frame.topic]); // it is filtered: only the server knows what shows
+    if ("ringOnly" in board.dataset) return void partial(frame.card);
     place(board, frame.card);
     for (const [column, count] of Object.entries(frame.counts))
       for (const element of board.querySelectorAll(`[data-count="${CSS.escape(column)}"]`)) element.textContent = count;
+  }
+
+  // A board that is filtered, or of many projects: only the server knows what shows, but for a card that stays where it is.
+  function partial({ id, rev, column, html }) {
+    const old = document.getElementById(id);
+    const list = column && document.querySelector(`[data-column="${CSS.escape(column)}"]`);
+    const stays = list?.contains(old) && build(html)?.dataset.status === old.dataset.status;
+    if (stays) return void place(document, { id, rev, column, html });
+    for (const part of new Set([old, list].map((each) => each?.closest?.("[data-ring]")))) if (part) ringOne(part);
   }
 
   function place(board, { id, rev, column, html }) {

@@ -38,10 +38,19 @@ def test_without_signing_in_there_is_only_the_sign_in_page(client, task):
         assert client.get(address)["Location"].startswith(reverse("studio:sign-in")), address
 
 
-def test_home_is_the_board_that_was_seen_last(member, project):
+def test_home_is_the_board_of_the_only_project(member, project):
+    assert member.get("/")["Location"] == f"/projects/{project.key}/"
+
+
+def test_home_is_one_board_of_all_projects_that_one_may_see(member, project):
     other = factories.make_project(key="OTHER")
-    member.get(reverse("tasks:board", args=[other.key]))
-    assert member.get("/")["Location"] == "/projects/OTHER/"
+    hidden = factories.make_project(key="HIDDEN", roles={})
+    for number, place in enumerate([project, other, hidden]):
+        factories.make_task(place, title=f"Task {number}")
+    home = member.get("/").content.decode()
+    assert ("Task 0" in home, "Task 1" in home, "Task 2" in home) == (True, True, False)
+    assert f"project-{other.pk}" in home
+    assert "Task 2" not in member.get("/columns/to-do/").content.decode()
 
 
 def test_who_is_in_no_project_is_told_what_to_do(client, charlie):
