@@ -35,12 +35,12 @@ class RemoteForm(forms.ModelForm):
         labels: ClassVar = {"name": "Remote", "forge": "Forge", "api_url": "Address of its API"}
         help_texts: ClassVar = {
             "name": "One of those that the repository has; see git remote -v.",
-            "forge": "It says how the link to a pull request reads. Where the address names none, there is no link.",
+            "forge": "What stands there; GitHub Enterprise is GitHub. Where neither you nor the address says it, there is no link to a pull request.",
             "api_url": "Left empty, it follows from the remote's address, as https://git.example.org/api/v4 does for GitLab.",
         }
         widgets: ClassVar = {
             "name": forms.TextInput(attrs={"class": "mono"}),
-            "api_url": forms.URLInput(attrs={"class": "mono"}),
+            "api_url": forms.TextInput(attrs={"class": "mono", "inputmode": "url"}),
         }
 
     def put(self, project: Project, *, by: Any) -> bool:

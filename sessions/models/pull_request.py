@@ -135,7 +135,9 @@ class PullRequest(models.Model):
         while found := cls.due().order_by("pk").first():
             mine = {"pid": os.getpid(), "pid_started": processes.started(os.getpid())}
             queued = cls.objects.filter(pk=found.pk, work=Work.QUEUED, fence=found.fence)
-            if queued.update(work=Work.RUNNING, fence=F("fence") + 1, tries=F("tries") + 1, **mine):
+            if queued.update(
+                work=Work.RUNNING, fence=F("fence") + 1, tries=F("tries") + 1, try_at=None, **mine
+            ):
                 return cls.objects.select_related("attempt", "task__project").get(pk=found.pk)
         return None
 
