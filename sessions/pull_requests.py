@@ -13,7 +13,7 @@ from sessions.redaction import Redactor, secrets
 from sessions.workspaces import remote as git_remote
 from sessions.workspaces.remote import PushFailed
 from sessions.workspaces.repository import inspect
-from studio import drain
+from studio import crash, drain
 from studio.errors import Conflict, Refusal
 from tasks.models import Project, Remote, Task
 from tasks.models.remote import known
@@ -90,7 +90,8 @@ def settle(pull: PullRequest, redactor: Redactor) -> Found:
     found = newest_open_first(there.find(pull.branch, pull.base), pull.oid)
     if found is None:
         title, body = (redactor.text(part) for part in words(pull))
-        return _open(there, pull, title, body)
+        found = _open(there, pull, title, body)
+        crash.point("pull-request-opened")
     return found
 
 

@@ -16,8 +16,8 @@ ARMED = settings.STUDIO_HOME / "run" / "crash"
 FIRED = settings.STUDIO_HOME / "run" / "crashed"
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
-# The process that comes by: web answers people, worker carries an attempt, watchdog takes attempts back. A merge is
-# landed by a person (web) or by the policy (worker).
+# The process that comes by: web answers people, worker carries an attempt, short does short jobs, watchdog takes attempts
+# back. A merge is landed by a person (web) or by the policy (worker).
 POINTS = {
     "attempt-started": "web",  # nothing is committed yet
     "execute-committed": "web",  # nothing is answered yet
@@ -57,6 +57,7 @@ POINTS = {
     "stop-cleared": "worker",  # its processes are gone, and nothing is written
     "drain-cleared": "worker",
     "park-cleared": "worker",  # nobody has answered a request of the agent's
+    "pull-request-opened": "short",  # the forge has it, and no row says so
     "reap-begun": "watchdog",
     "reap-killed": "watchdog",
     "taken-back": "watchdog",

@@ -316,6 +316,7 @@ def test_every_point_has_its_test() -> None:
         "stop-cleared",
         "drain-cleared",
         "park-cleared",  # in test_requests.py
+        "pull-request-opened",  # in test_forge.py
         "reap-begun",
         "reap-killed",
         "taken-back",
