@@ -2,7 +2,15 @@
 
 from django.urls import path
 
-from tasks import archive_pages, attachment_pages, board_pages, environment_pages, plan_pages, views
+from tasks import (
+    archive_pages,
+    attachment_pages,
+    board_pages,
+    bulk_pages,
+    environment_pages,
+    plan_pages,
+    views,
+)
 
 app_name = "tasks"
 
@@ -28,6 +36,7 @@ urlpatterns = [
     path("projects/<str:key>/tasks/new/", views.new_task, name="new-task"),
     path("attachments/<int:pk>/", attachment_pages.attachment, name="attachment"),
     path("attachments/<int:pk>/remove/", attachment_pages.remove_attachment, name="remove-attachment"),
+    path("tasks/bulk/", bulk_pages.bulk, name="bulk"),
     path("tasks/<int:pk>/card/", views.card, name="card"),
     path("tasks/<int:pk>/head/", views.head, name="head"),
     path("tasks/<int:pk>/aside/", views.aside, name="aside"),

@@ -11,7 +11,8 @@ const studioLive = (() => {
 
   function inUse(element) {
     const active = document.activeElement;
-    if (active && active !== element && element.contains(active) && active.matches("input, textarea, select, [contenteditable]"))
+    const typing = "input:not([data-select]), textarea, select, [contenteditable]";
+    if (active && active !== element && element.contains(active) && active.matches(typing))
       return true;
     const selection = getSelection();
     if (!selection.isCollapsed && element.contains(selection.anchorNode)) return true;
@@ -19,6 +20,7 @@ const studioLive = (() => {
   }
 
   function drafted(field) {
+    if ("select" in field.dataset) return false; // what is selected is carried over
     if (field.type === "hidden" || field.type === "submit" || field.type === "button") return false;
     if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
     return field.value !== field.defaultValue;
@@ -82,14 +84,35 @@ const studioLive = (() => {
   // --- replacing ----------------------------------------------------------------------------------------------------
 
   const opened = new Set(); // ids of details that were open in what htmx replaces
+  const selected = new Set(); // and the values of what was selected there
+
+  let focused = ""; // and the value of the one that had the focus
+
+  function keepSelected(part) {
+    for (const mark of part.querySelectorAll("[data-select]")) {
+      if (mark.checked) selected.add(mark.value);
+      if (mark === document.activeElement) focused = mark.value;
+    }
+  }
+
+  function reselect() {
+    for (const mark of selected.size || focused ? document.querySelectorAll("[data-select]") : []) {
+      if (selected.has(mark.value)) mark.checked = true;
+      if (focused === mark.value) mark.focus({ preventScroll: true });
+    }
+    selected.clear();
+    focused = "";
+  }
 
   function keepOpen(target) {
+    keepSelected(target);
     for (const details of target.querySelectorAll("details[id]")) opened[details.open ? "add" : "delete"](details.id);
   }
 
   function reopen() {
     for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
     opened.clear();
+    reselect();
   }
 
   function build(html) {
@@ -170,14 +193,15 @@ const studioLive = (() => {
   function card(frame) {
     const board = document.querySelector(`[data-topic="${frame.topic}"]`);
     if (!board) return;
-    if ("ringOnly" in board.dataset) return void partial(frame.card);
+    if ("ringOnly" in board.dataset) return void partial(frame.topic, frame.card);
     place(board, frame.card);
     for (const [column, count] of Object.entries(frame.counts))
       for (const element of board.querySelectorAll(`[data-count="${CSS.escape(column)}"]`)) element.textContent = count;
   }
 
   // A board that is filtered, or of many projects: only the server knows what shows, but for a card that stays where it is.
-  function partial({ id, rev, column, html }) {
+  function partial(topic, { id, rev, column, html }) {
+    if (!document.querySelector("[data-column]")) return void ring([topic]); // a list
     const old = document.getElementById(id);
     const list = column && document.querySelector(`[data-column="${CSS.escape(column)}"]`);
     const stays = list?.contains(old) && build(html)?.dataset.status === old.dataset.status;
@@ -194,12 +218,14 @@ const studioLive = (() => {
     if (!list) return void old?.remove();
     const fresh = build(html);
     fresh.dataset.rev = rev;
+    if (old) keepSelected(old);
     if (old && old.parentElement === list) replace(old, fresh);
     else {
       old?.remove();
       fresh.classList.add(FRESH);
       list.prepend(fresh);
     }
+    reselect();
     htmx.process(fresh);
   }
 
