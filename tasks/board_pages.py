@@ -15,8 +15,8 @@ from studio.roles import Role
 from tasks.board import Board
 from tasks.filters import labels_of
 from tasks.forms import TaskForm
-from tasks.models import Project, SavedFilter
-from tasks.standing import load
+from tasks.models import Project, SavedFilter, Task
+from tasks.standing import Standing, load
 
 PAGE = 60
 # What the list is sorted by: the name in the address, the heading, the field.
@@ -97,6 +97,15 @@ def _column(request: PageRequest, shown: Board, name: str) -> HttpResponse:
     columns, _ = shown.columns(only=name)
     context = {"project": shown.project, "board": shown, "column": columns[0]}
     return render(request, "tasks/_column.html", context)
+
+
+@login_required
+@require_safe
+def moves(request: PageRequest, pk: int) -> HttpResponse:
+    """What can be done with a task from its card: a dialog of the board, without JavaScript a page."""
+    task = get_object_or_404(Task.objects.visible_to(request.user).select_related("project"), pk=pk)
+    context = {"task": task, "project": task.project, "standing": Standing(task)}
+    return render(request, "tasks/_moves.html" if request.htmx else "tasks/moves.html", context)
 
 
 def _project(request: PageRequest, key: str) -> Project:

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 
 from tasks import stages
-from tasks.lifecycle import Status
+from tasks.lifecycle import FINAL, Status
 from tasks.models import Event, Finding, Task
 from tasks.stages import Stage
 
@@ -306,6 +306,21 @@ class Standing:
         verbs = [("mark-done", "Mark done")] if status == Status.REVIEW else []
         verbs += [("back-to-todo", "Back to To do")] if status != Status.TODO else []
         return [self._action(*verb) for verb in [*verbs, ("cancel", "Cancel")]]
+
+    @property
+    def drops(self) -> str:
+        """Where its card may be dropped, and the verb that this stands for: `plan=execute build=execute`, by the columns' slugs.
+
+        A plan is approved and a change merged where they can be read, not by a hand that slips.
+        """
+        status = self.task.status
+        if self.is_stopping or (status == Status.TODO and self.task.waits_for):
+            return ""
+        if status == Status.TODO:
+            return "plan=execute build=execute"
+        if status in FINAL:
+            return "to-do=reopen"
+        return "to-do=back-to-todo" + (" done=mark-done" if status == Status.REVIEW else "")
 
     def _action(self, verb: str, label: str) -> Action:
         space = "sessions" if verb in {"merge", "undo-merge"} else "tasks"  # these take the attempt's lease

@@ -38,6 +38,7 @@ urlpatterns = [
     path("attachments/<int:pk>/remove/", attachment_pages.remove_attachment, name="remove-attachment"),
     path("tasks/bulk/", bulk_pages.bulk, name="bulk"),
     path("tasks/<int:pk>/card/", views.card, name="card"),
+    path("tasks/<int:pk>/moves/", board_pages.moves, name="moves"),
     path("tasks/<int:pk>/head/", views.head, name="head"),
     path("tasks/<int:pk>/aside/", views.aside, name="aside"),
     path("tasks/<int:pk>/edit/", views.edit, name="edit"),

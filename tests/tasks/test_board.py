@@ -128,3 +128,43 @@ def test_a_card_counts_checks_findings_and_money(project):
     html = card(task)
     for chip in ("1 of 2 checks red", "1 finding", "$0.14"):
         assert chip in html
+
+
+# --- moving them -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "drops"),
+    [
+        ("todo", "plan=execute build=execute"),
+        ("in_progress", "to-do=back-to-todo"),
+        ("review", "to-do=back-to-todo done=mark-done"),
+        ("done", "to-do=reopen"),
+    ],
+)
+def test_where_a_card_may_be_dropped_is_what_a_person_may_do(member, project, status, drops):
+    task = factories.make_task(project, status=status)
+    if status != "todo":
+        factories.make_attempt(task)
+    assert f'data-drops="{drops}"' in card(task)
+    for drop in drops.split():
+        column, verb = drop.split("=")
+        Task.objects.filter(pk=task.pk).update(status=status)
+        task.attempts.update(status=status, ended_at=None)
+        assert member.post(f"/tasks/{task.pk}/{verb}/").status_code == 302, drop
+        if column != "build":
+            assert f'id="task-{task.pk}"' in member.get(f"/projects/DEMO/columns/{column}/").content.decode()
+        task.attempts.exclude(sessions=None).delete()
+
+
+def test_a_card_s_menu_offers_the_same_and_leads_to_gates_without_passing_them(member, task, project):
+    menu = member.get(f"/tasks/{task.pk}/moves/").content.decode()
+    assert f'action="/tasks/{task.pk}/execute/"' in menu
+    assert f'action="/tasks/{task.pk}/cancel/"' in menu
+    assert f'href="/tasks/{task.pk}/moves/"' in card(task)
+    reviewed = factories.make_task(project, status="review")
+    factories.make_attempt(reviewed)
+    menu = member.get(f"/tasks/{reviewed.pk}/moves/", headers={"HX-Request": "true"}).content.decode()
+    assert "mark-done" in menu
+    assert "/merge/" not in menu
+    assert f"/tasks/{reviewed.pk}/changes/" in menu
