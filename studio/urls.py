@@ -24,7 +24,7 @@ import tasks.environment_api
 import tasks.offers_api
 import tasks.plan_api
 import tasks.urls
-from studio import health, views
+from studio import health, themes, views
 from studio.api import api, mount, unknown
 
 api.add_router("/projects", tasks.api.projects)
@@ -60,6 +60,7 @@ api.add_router("/requests", sessions.api.requests)
 people = [
     path("sign-in/", views.sign_in, name="sign-in"),
     path("sign-out/", views.sign_out, name="sign-out"),
+    path("theme/", themes.theme, name="theme"),
 ]
 # A task's page opens with the agent's activity, so that it is the sessions that draw it.
 task_pages = [*tasks.urls.urlpatterns, path("tasks/<int:pk>/", sessions.views.activity, name="detail")]
