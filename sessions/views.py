@@ -16,7 +16,7 @@ from studio.http import PageRequest
 from studio.roles import Role
 from tasks.models import Project, Task
 from tasks.views import answer as answer_with
-from tasks.views import page
+from tasks.views import back, page
 
 WINDOW = 200  # entries of a session in a page; the earlier ones are behind a link
 
@@ -138,7 +138,8 @@ def answer(request: PageRequest, pk: int) -> HttpResponse:
     if not form.is_valid():
         raise Invalid(" ".join(str(wrong) for errors in form.errors.values() for wrong in errors))
     asked.give_answer(form.answer, by=request.user)
-    return requests_of(request, task) if request.htmx else redirect(task)
+    in_place = request.htmx and "back" not in request.POST
+    return requests_of(request, task) if in_place else back(request, task)
 
 
 def requests_of(request: PageRequest, task: Task) -> HttpResponse:

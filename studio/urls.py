@@ -21,6 +21,7 @@ import tasks.api
 import tasks.archive_api
 import tasks.attachment_api
 import tasks.environment_api
+import tasks.needs_api
 import tasks.offers_api
 import tasks.plan_api
 import tasks.urls
@@ -33,6 +34,8 @@ api.add_router("/models", tasks.offers_api.models)
 api.add_router("/projects", sessions.deletion_api.projects)
 api.add_router("/clones", sessions.clone_api.clones)
 api.add_router("/tasks", tasks.api.tasks)
+api.add_router("/needs-you", tasks.needs_api.needs_you)
+api.add_router("/tasks", tasks.needs_api.tasks)
 api.add_router("/tasks", tasks.plan_api.tasks)
 api.add_router("/tasks", tasks.attachment_api.tasks)
 api.add_router("/attachments", tasks.attachment_api.attachments)

@@ -14,6 +14,8 @@ MOST_CARDS = 20  # at once; a board that lacks more fetches itself
 ASKING = (
     "task.status_changed",
     "task.moved",
+    "task.attended",
+    "task.left",
     "session.queued",
     "session.started",
     "session.running",

@@ -82,6 +82,8 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "task.unblocked": lambda data: f"unblocked it: {data.get('blocker', 'what it waited for')} has landed",
     "task.not_started": lambda data: f"could not start it: {data.get('message', '')}",
     "task.stopping": lambda data: "asked the agent to stop",
+    "task.attended": lambda data: "looks at it",
+    "task.left": lambda data: "no longer looks at it",
     "task.moved": lambda data: f"moved it {WAYS.get(data.get('to', ''), '')} in the queue",
     "attachment.added": lambda data: f"attached {data.get('name', 'a file')}",
     "attachment.removed": lambda data: f"removed {data.get('name', 'an attached file')}",

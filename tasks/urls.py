@@ -8,6 +8,7 @@ from tasks import (
     board_pages,
     bulk_pages,
     environment_pages,
+    needs_pages,
     plan_pages,
     views,
 )
@@ -19,6 +20,10 @@ urlpatterns = [
     path("columns/<slug:name>/", board_pages.home_column, name="home-column"),
     path("filters/", board_pages.save_filter, name="save-filter"),
     path("filters/<int:pk>/delete/", board_pages.delete_filter, name="delete-filter"),
+    path("needs-you/", needs_pages.needs_you, name="needs-you"),
+    path("needs-you/count/", needs_pages.count, name="needs-you-count"),
+    path("tasks/<int:pk>/attend/", needs_pages.attend, name="attend"),
+    path("tasks/<int:pk>/leave/", needs_pages.leave, name="leave"),
     path("projects/", views.projects, name="projects"),
     path("projects/new/", views.new_project, name="new-project"),
     path("projects/<str:key>/", board_pages.board, name="board"),

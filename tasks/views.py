@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_required, user_passes_test
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from studio.errors import Invalid
@@ -231,12 +232,18 @@ def task_for_member(request: PageRequest, pk: int) -> Task:
 
 def answer(request: PageRequest, task: Task) -> HttpResponse:
     """What a verb answers: the element that asked (a card or the head of the page), without htmx the task's page."""
-    if not request.htmx:
-        return redirect(task)
+    if not request.htmx or "back" in request.POST:
+        return back(request, task)
     template = "tasks/_card.html" if request.htmx.target == f"task-{task.pk}" else "tasks/_head.html"
     fresh = Task.objects.select_related("project").get(pk=task.pk)
     context = {"task": fresh, "project": fresh.project, "standing": Standing(fresh)}
     return render(request, template, context | {"tab": request.GET.get("tab", "activity")})
+
+
+def back(request: PageRequest, task: Task) -> HttpResponse:
+    """To the list of what needs the person, where the form stood there; htmx follows. Else to the task's page."""
+    to = request.POST.get("back", "")
+    return redirect(to if to.startswith(reverse("tasks:needs-you")) else task)
 
 
 def sent_back(request: PageRequest, task: Task, name: str) -> HttpResponse:
@@ -249,4 +256,4 @@ def sent_back(request: PageRequest, task: Task, name: str) -> HttpResponse:
         form.add_error("comment", wrong.message)
         context = {"form": form, "task": task, "project": task.project, "verb": name}
         return render(request, "tasks/comment.html", context, status=422)
-    return redirect(task)
+    return back(request, task)

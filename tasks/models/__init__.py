@@ -2,6 +2,7 @@
 
 from tasks.models.approval import Approval
 from tasks.models.attachment import Attachment
+from tasks.models.attention import Attention
 from tasks.models.event import Event
 from tasks.models.evidence import Evidence
 from tasks.models.instructions import Instructions
@@ -16,5 +17,5 @@ from tasks.models.task import Task
 from tasks.models.variable import Audience, Variable
 
 __all__ = [
-    "Approval", "Attachment", "Audience", "Blocker", "Comment", "Event", "Evidence", "Finding", "Forge", "Instructions", "Look", "Membership", "Plan", "PlanComment", "Priority", "Project", "Remote", "SavedFilter", "Task", "Variable", "Viewed",
+    "Approval", "Attachment", "Attention", "Audience", "Blocker", "Comment", "Event", "Evidence", "Finding", "Forge", "Instructions", "Look", "Membership", "Plan", "PlanComment", "Priority", "Project", "Remote", "SavedFilter", "Task", "Variable", "Viewed",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from django import template
 from django.template import Context
 
 from studio.roles import Role
-from tasks import timeline
+from tasks import needs, timeline
 from tasks.models import Event, Project, Task
 from tasks.standing import Standing
 
@@ -27,6 +27,13 @@ def visible_projects(context: Context) -> list[Project]:
     if user is None or not user.is_authenticated:
         return []
     return list(Project.objects.visible_to(user).open())
+
+
+@register.simple_tag(takes_context=True)
+def needs_count(context: Context) -> int:
+    """How many tasks wait for the reader."""
+    user = getattr(context.get("request"), "user", None)
+    return needs.needing(user).count() if user is not None and user.is_authenticated else 0
 
 
 @register.simple_tag(takes_context=True)

@@ -40,7 +40,7 @@ def test_the_board_asks_no_more_for_fifty_tasks_than_for_one(member, project, dj
         session = factories.make_session(factories.make_attempt(task), phase="checks", state="completed")
         factories.make_check_result(session)
         factories.make_finding(session)
-    with django_assert_max_num_queries(19):
+    with django_assert_max_num_queries(20):
         member.get(f"/projects/{project.key}/")
 
 
