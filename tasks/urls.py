@@ -9,6 +9,7 @@ from tasks import (
     bulk_pages,
     environment_pages,
     needs_pages,
+    palette_pages,
     plan_pages,
     views,
 )
@@ -20,6 +21,7 @@ urlpatterns = [
     path("columns/<slug:name>/", board_pages.home_column, name="home-column"),
     path("filters/", board_pages.save_filter, name="save-filter"),
     path("filters/<int:pk>/delete/", board_pages.delete_filter, name="delete-filter"),
+    path("go/", palette_pages.palette, name="palette"),
     path("needs-you/", needs_pages.needs_you, name="needs-you"),
     path("needs-you/count/", needs_pages.count, name="needs-you-count"),
     path("tasks/<int:pk>/attend/", needs_pages.attend, name="attend"),
