@@ -105,7 +105,8 @@ class Standing:
     """Read once, when it is made; make a new one after a verb."""
 
     def __init__(self, task: Task) -> None:
-        load([task])
+        if not hasattr(task, "current_attempts"):  # read already, with the others of its board
+            load([task])
         self.task = task
         current: list[Any] = task.current_attempts  # type: ignore[attr-defined]
         self.attempt: Any = current[0] if current else None
@@ -177,22 +178,22 @@ class Standing:
 
     # --- facts ------------------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def live(self) -> Any:
         """The session that has not ended, or None."""
         return self.session if self.session is not None and self.session.is_live else None
 
-    @property
+    @cached_property
     def rests(self) -> bool:
         """Whether it is to do, done or cancelled, with nothing at work."""
         return not self.place and self.live is None and not self.is_stopping
 
-    @property
+    @cached_property
     def is_stopping(self) -> bool:
         """Whether a person asked to stop it, and it has not stopped yet."""
         return self.attempt is not None and self.attempt.is_stopping
 
-    @property
+    @cached_property
     def failure(self) -> Any:
         """The last session where it ended without its result and the task waits for somebody to move it on."""
         moving = {Status.PLANNING, Status.IN_PROGRESS, Status.AI_REVIEW, Status.FIX}
@@ -215,13 +216,13 @@ class Standing:
         )
         return bool(building) and self.live is None and self.failure is None
 
-    @property
+    @cached_property
     def checks(self) -> list[Any]:
         """The results of the last time that the checks ran."""
         ran = [session for session in self.sessions if session.check_results.all()]
         return list(ran[-1].check_results.all()) if ran else []
 
-    @property
+    @cached_property
     def red_checks(self) -> list[Any]:
         """Those of the checks that failed."""
         return [check for check in self.checks if check.state in {"failed", "timed_out"}]
@@ -231,7 +232,7 @@ class Standing:
         """Whether a check is still at work."""
         return any(check.state == "running" for check in self.checks)
 
-    @property
+    @cached_property
     def cost(self) -> Decimal:
         """What the attempt has cost so far, in US dollars."""
         return sum((session.cost for session in self.sessions), Decimal(0))
@@ -259,7 +260,7 @@ class Standing:
         """The stage that the task is in; empty where it is in none."""
         return stages.place(self)
 
-    @property
+    @cached_property
     def hue(self) -> str:
         """The hue of that stage."""
         return stages.HUES.get(self.place, "")
@@ -269,14 +270,14 @@ class Standing:
         """The six stages with time and cost."""
         return stages.of(self)
 
-    @property
+    @cached_property
     def track(self) -> list[Stage]:
         """Plan, build, checks, AI review, review: none for a task that is not on its way."""
         return self.stages[:-1] if self.place else []
 
     # --- what a person can do -----------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def action(self) -> Action | None:
         """The main button, which changes with the state."""
         if self.live is not None or self.is_stopping:
@@ -307,7 +308,7 @@ class Standing:
         verbs += [("back-to-todo", "Back to To do")] if status != Status.TODO else []
         return [self._action(*verb) for verb in [*verbs, ("cancel", "Cancel")]]
 
-    @property
+    @cached_property
     def drops(self) -> str:
         """Where its card may be dropped, and the verb that this stands for: `plan=execute build=execute`, by the columns' slugs.
 
