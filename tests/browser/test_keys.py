@@ -1,5 +1,6 @@
 """The keys and the palette in a real browser: one gets about without a mouse, and what is written stays text."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,15 @@ def test_a_person_gets_about_by_keys(studio: Studio, fresh_repository: Path, ope
     expect(palette.locator("[data-entry]").first).to_contain_text("Start")
     press("ArrowDown")
     expect(focused).to_contain_text("Start")
+    press("Escape")
+    press("Escape")
+    page.evaluate("window.sameDocument = true")
+    studio.post(f"/tasks/{first}/execute")
+    expect(page.locator("#needs-count")).to_have_attribute("data-waiting", "1")
+    expect(page).to_have_title(re.compile(r"^\(1\) "))
+    assert page.evaluate("window.sameDocument")
+    page.goto(f"{studio.url}/needs-you/")
+    page.get_by_role("button", name="I am looking").click()
+    expect(page.locator(".need")).to_contain_text("You are looking")
+    page.get_by_role("button", name="Approve plan").click()
+    expect(page.locator("#needs")).to_contain_text("Nothing waits for you")
