@@ -84,28 +84,30 @@ const studioLive = (() => {
   // --- replacing ----------------------------------------------------------------------------------------------------
 
   const opened = new Set(); // ids of details that were open in what htmx replaces
-  const selected = new Set(); // and the values of what was selected there
+  const selected = new Set(); // the values that a person has selected; a card that comes back in another column still is
+  let focused = ""; // the value of the one that had the focus in what is replaced
 
-  let focused = ""; // and the value of the one that had the focus
+  document.addEventListener("change", ({ target }) => {
+    if ("select" in target.dataset) selected[target.checked ? "add" : "delete"](target.value);
+  });
+  document.addEventListener("reset", ({ target }) => target.id === "bulk" && selected.clear());
 
-  function keepSelected(part) {
-    for (const mark of part.querySelectorAll("[data-select]")) {
-      if (mark.checked) selected.add(mark.value);
-      if (mark === document.activeElement) focused = mark.value;
-    }
+  function keepFocus(part) {
+    const active = document.activeElement;
+    if (active && part.contains(active) && "select" in active.dataset) focused = active.value;
   }
 
   function reselect() {
     for (const mark of selected.size || focused ? document.querySelectorAll("[data-select]") : []) {
       if (selected.has(mark.value)) mark.checked = true;
-      if (focused === mark.value) mark.focus({ preventScroll: true });
+      if (focused !== mark.value) continue;
+      mark.focus({ preventScroll: true });
+      focused = "";
     }
-    selected.clear();
-    focused = "";
   }
 
   function keepOpen(target) {
-    keepSelected(target);
+    keepFocus(target);
     for (const details of target.querySelectorAll("details[id]")) opened[details.open ? "add" : "delete"](details.id);
   }
 
@@ -218,7 +220,7 @@ const studioLive = (() => {
     if (!list) return void old?.remove();
     const fresh = build(html);
     fresh.dataset.rev = rev;
-    if (old) keepSelected(old);
+    if (old) keepFocus(old);
     if (old && old.parentElement === list) replace(old, fresh);
     else {
       old?.remove();
