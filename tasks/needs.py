@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from studio.roles import Role
 from tasks.lifecycle import Status
-from tasks.models import Attention, Project, Task
+from tasks.models import Attention, Plan, Project, Task
 from tasks.standing import Standing, load
 
 KINDS = {
@@ -46,6 +46,7 @@ class Need:
     standing: Standing
     kind: str
     attention: Attention | None = None
+    plan: Plan | None = None  # that waits for approval
 
     @property
     def since(self) -> datetime:
@@ -64,6 +65,10 @@ def of(user: Any) -> list[Need]:
     tasks = list(rows.prefetch_related("attentions__by")[:MOST])
     load(tasks)
     needs = [_need(task) for task in tasks]
+    written = Plan.objects.filter(task__in=[need.task for need in needs if need.kind == "plan"])
+    newest = {plan.task_id: plan for plan in written.order_by("version")}
+    for need in needs:
+        need.plan = newest.get(need.task.pk)
     return sorted(needs, key=lambda need: (need.since, need.task.pk))
 
 

@@ -54,6 +54,7 @@ def test_all_that_waits_is_listed_the_oldest_first(
         *(task.key for task in waiting.values()),
         "pip install httpx",
         "Which colour?",
+        "The plan, version 1",
         "Approve plan",
     ):
         assert said in page
