@@ -121,21 +121,34 @@ class Supervisor:
         self.children = [Child(program, home) for program in programs]
         self.folder = home / "run"
         self.drain = self.folder / "drain"
+        self.gate = self.folder / "gate"
         self.say = say
         self.serves = any(program.listener for program in programs)
         self.ready = False
 
-    def run(self, is_ready: Callable[[], bool], announce: Callable[[], None]) -> None:
+    def run(
+        self, prepare: Callable[[], None], is_ready: Callable[[], bool], announce: Callable[[], None]
+    ) -> None:
+        """Prepare, while the first web process does its imports; then keep all of them running. What `prepare` raises ends it."""
         libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
-        signal.pthread_sigmask(signal.SIG_BLOCK, self.WATCHED)  # they wait for sigtimedwait
         try:
             self._clear()
+            self._start_behind_gate()
+            prepare()
+            signal.pthread_sigmask(signal.SIG_BLOCK, self.WATCHED)  # they wait for sigtimedwait
+            self.gate.unlink()
             self._keep_running(is_ready, announce)
             self._stop()
         finally:
             if left := end_all():
                 self.say(f"These processes cannot be killed: {', '.join(map(str, left))}.")
             self._clear()
+
+    def _start_behind_gate(self) -> None:
+        """Let one that serves pages get ready to, and none before all is prepared: see studio/web.py."""
+        self.gate.touch()
+        for child in [child for child in self.children if child.program.listener][:1]:
+            child.start()
 
     def _keep_running(self, is_ready: Callable[[], bool], announce: Callable[[], None]) -> None:
         give_up_at = time.monotonic() + READY_SECONDS
@@ -223,6 +236,7 @@ class Supervisor:
             child.pid_file.parent.mkdir(mode=0o700, exist_ok=True)
             child.pid_file.unlink(missing_ok=True)
         self.drain.unlink(missing_ok=True)
+        self.gate.unlink(missing_ok=True)
 
 
 def die_with(parent: int) -> None:

@@ -6,6 +6,7 @@ import io
 import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,15 @@ class Command(BaseCommand):
             preflight.lock(home, settings.STUDIO_URL),
             preflight.listen(settings.STUDIO_HOST, settings.STUDIO_PORT) as listener,
         ):
-            self.introduce(home)
-            refuse_newer_database()
-            prepare()
-            set_right(home)
-            connections.close_all()
-            Supervisor(home, programs(listener), say).run(answers, self.announce)
+            Supervisor(home, programs(listener), say).run(partial(self.prepare, home), answers, self.announce)
+
+    def prepare(self, home: Path) -> None:
+        """All that has to be done before a page may be served."""
+        self.introduce(home)
+        refuse_newer_database()
+        prepare()
+        set_right(home)
+        connections.close_all()
 
     def introduce(self, home: Path) -> None:
         say(f"Studio starts: data and logs in {home}, {health.database_version()}.")
