@@ -31,6 +31,7 @@ def test_a_person_moves_selects_and_opens_cards(
     expect(page.get_by_text("1 done")).to_be_visible()
     page.get_by_role("link", name="Go back").click()
     expect(page.locator(f"#column-to-do #task-{second}")).to_be_visible()
+    expect(page.locator(f"#task-{second}")).to_have_count(1)  # each column is fetched on its own
 
     page.get_by_role("link", name="The second", exact=True).click()
     expect(page.locator("#panel").get_by_role("heading", name="The second")).to_be_visible()

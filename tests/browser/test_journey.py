@@ -147,7 +147,7 @@ def test_cancel_says_stopping_at_once_and_a_failure_says_what_to_do(
     page = open_page("/projects/new/")
     page.get_by_role("link", name="Clone from an address").click()
     page.get_by_label("Address").fill(f"file://{fresh_repository}")
-    page.get_by_label("Key").fill("CLONED")
+    page.get_by_label("Key", exact=True).fill("CLONED")
     page.get_by_role("button", name="Clone").click()
     expect(page).to_have_url(f"{studio.url}/projects/CLONED/", timeout=PHASE)
     project = studio.make_project(fresh_repository, "HALT", planning=False)
