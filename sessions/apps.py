@@ -11,20 +11,22 @@ class SessionsConfig(AppConfig):
     verbose_name = "Agent sessions"
 
     def ready(self) -> None:
-        """Hand in what the others may not import: what pages can follow, how a repository is looked at, which models there are, what banners say."""
-        from sessions import admission, live, offers, places  # models are there only now
+        """Hand in what the others may not import: what pages can follow, how a repository is looked at, which models there are, what banners say, what is a secret."""
+        from sessions import admission, live, offers, places, redaction  # models are there only now
         from sessions.models import Breaker
         from sessions.opencode import provider
         from sessions.workspaces.jj import backend
         from sessions.workspaces.repository import inspect
         from studio import context
         from tasks import offers as offered
+        from tasks import redaction as redacted
         from tasks import repositories, standing
 
         topics.route(live.route)
         topics.register("session", live.SessionTopic())
         repositories.inspect, repositories.backend = inspect, backend
         offered.known = offers.known
+        redacted.hand["redact"] = redaction.redact
         standing.obstacles = admission.Obstacles
         context.banners |= {
             "demo_model": provider.is_demo,

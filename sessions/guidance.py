@@ -6,11 +6,11 @@ from typing import Any
 
 from django.db import transaction
 
-from sessions.redaction import Redactor, secrets
 from sessions.workspaces.plumbing import SourceGit, checked
 from sessions.workspaces.repository import inspect
 from tasks.lifecycle import Status
 from tasks.models import Instructions, Project, Task
+from tasks.redaction import redact
 
 NAME = "AGENTS.md"
 SHOWN = 50_000  # bytes
@@ -71,4 +71,4 @@ def file_task(project: Project, *, by: Any) -> Task:
 
 def instruct(project: Project, text: str, *, base: int, by: Any) -> Instructions | None:
     """A new version of what Studio tells the project's agents, without secrets; as `Instructions.write`."""
-    return Instructions.write(project, Redactor(secrets(project)).text(text), base=base, by=by)
+    return Instructions.write(project, redact(project, text), base=base, by=by)

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 
+from sessions.opencode import provider
 from sessions.opencode.provider import Provider
 from studio.errors import Conflict
 from studio.models import TOKEN_PREFIX
@@ -76,10 +77,19 @@ class Redactor:
         return cast(T, made)
 
 
-def secrets(project: Project, provider: Provider | None = None) -> dict[str, str]:
+def redact(project: Project, value: T) -> T:
+    """What people write for the project, without its secrets and the keys of its provider."""
+    try:
+        setup: Provider | None = provider.current()
+    except provider.ProviderProblem:
+        setup = None
+    return Redactor(secrets(project, setup)).value(value)
+
+
+def secrets(project: Project, setup: Provider | None = None) -> dict[str, str]:
     """What must not be stored where work for this project says it: the names by the values. One that cannot be unsealed reaches no process."""
     found = dict(_of_studio())
-    found |= {value: name for name, value in _of_provider(provider)} if provider else {}
+    found |= {value: name for name, value in _of_provider(setup)} if setup else {}
     for variable in project.variables.filter(is_secret=True):
         try:
             found[variable.value] = variable.name
@@ -97,13 +107,13 @@ def _of_studio() -> Iterator[tuple[str, str]]:
     yield str(settings.DATABASES["default"].get("PASSWORD", "")), "DATABASE_URL"
 
 
-def _of_provider(provider: Provider) -> Iterator[tuple[str, str]]:
+def _of_provider(setup: Provider) -> Iterator[tuple[str, str]]:
     """The keys of the model's provider, which OpenCode has in the sandbox too."""
-    yield from provider.environment.items()
-    for name, entry in provider.auth.items():
+    yield from setup.environment.items()
+    for name, entry in setup.auth.items():
         for value in _texts(entry):
             yield f"key of {name}", value
-    for name, entry in provider.config.get("provider", {}).items():
+    for name, entry in setup.config.get("provider", {}).items():
         options = entry.get("options", {}) if isinstance(entry, dict) else {}
         for value in _texts([options.get("apiKey"), options.get("headers")]):
             if not value.startswith("{env:"):

@@ -9,12 +9,12 @@ from django.db.models import F, Max, Min
 from django.utils import timezone
 
 from sessions.models.session import Phase, Session, State
-from sessions.redaction import Redactor, secrets
 from studio import disk
 from studio.errors import Conflict, Forbidden, Invalid
 from tasks.lifecycle import Status
 from tasks.models import Attachment, Task
 from tasks.models.attachment import MOST, Draft
+from tasks.redaction import redact
 
 if TYPE_CHECKING:
     from sessions.models.attempt import Attempt
@@ -84,7 +84,7 @@ class FollowUpQuerySet(models.QuerySet["FollowUp"]):
 
         With it go files that were just uploaded, and those of the task's `attachments` that no other message has. Of the project's secrets in the text their names are left.
         """
-        text = Redactor(secrets(task.project)).text(text)
+        text = redact(task.project, text)
         with transaction.atomic():
             task.lock()
             attempt = task.current_attempt
@@ -210,7 +210,7 @@ class FollowUp(models.Model):
         """Change its words while it waits; only its author may."""
         if self.by_id != by.pk:
             raise Forbidden("Only who wrote a message may change its words.")
-        text = Redactor(secrets(self.task.project)).text(text)
+        text = redact(self.task.project, text)
         with transaction.atomic():
             self._hold()
             self._set(text=text, edited_at=timezone.now())

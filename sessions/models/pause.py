@@ -11,6 +11,7 @@ from studio import queue
 from studio.errors import Conflict, Forbidden
 from studio.roles import Role
 from tasks.models import Event, Project
+from tasks.redaction import redact
 
 
 class Running(models.TextChoices):
@@ -80,6 +81,7 @@ class Pause(models.Model):
         cls, project: Project | None, *, by: Any = None, reason: str = "", running: str = Running.FINISH
     ) -> "Pause":
         """Pause the project, or with None all of them. Raises `Conflict` where it is paused already, but for one that now interrupts."""
+        reason = redact(project, reason)[:200] if project else reason
         with transaction.atomic():
             mine = cls.objects.filter(project=project)
             stricter = mine.filter(running=Running.FINISH) if running == Running.INTERRUPT else mine.none()

@@ -7,6 +7,7 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from studio.errors import Conflict
+from tasks.redaction import redact
 
 
 class RequestQuerySet(models.QuerySet["Request"]):
@@ -116,6 +117,7 @@ class Request(models.Model):
         lets a worker go on with it. `by` is None where nobody answered in time."""
         with transaction.atomic():
             task = self.session.task
+            answer = redact(task.project, answer)
             task.lock()  # as whoever parks the session does: one of the two comes first
             given = Request.objects.filter(pk=self.pk, state=self.State.OPEN).update(
                 state=self.State.ANSWERED, answer=answer, answered_by=by, answered_at=timezone.now()

@@ -15,6 +15,7 @@ from studio.errors import Conflict, Invalid
 from tasks import plan_text
 from tasks.lifecycle import Status
 from tasks.models import Plan, Task
+from tasks.redaction import redact
 
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
@@ -227,6 +228,7 @@ class Step(models.Model):
         """Leave it out. It starts nothing; what its sessions have changed so far stays in the workspace."""
         if not reason.strip():
             raise Invalid("Say why it is skipped.", fields={"reason": "Write it."})
+        reason = redact(self.task.project, reason)[:REASON_LIMIT]
         with transaction.atomic():
             self._hold("refuses_skip")
             self._swap(

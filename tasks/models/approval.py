@@ -8,13 +8,16 @@ from django.db import models, transaction
 from studio.errors import Conflict
 from studio.roles import Role
 from tasks.lifecycle import Status
+from tasks.redaction import Redacted
 
 if TYPE_CHECKING:
     from tasks.models.task import Task
 
 
-class Approval(models.Model):
+class Approval(Redacted):
     """With a `reason` it is an override: a maintainer lets the commit be merged though the policy does not."""
+
+    TEXTS = ("reason",)
 
     task = models.ForeignKey("tasks.Task", on_delete=models.CASCADE, related_name="approvals")
     oid = models.CharField(max_length=64)
@@ -46,7 +49,7 @@ class Approval(models.Model):
         with transaction.atomic():
             oid = _reviewed(task, oid)
             approval = cls.objects.create(task=task, oid=oid, by=by, reason=reason)
-            task.note("review.overridden", by=by, oid=oid, reason=reason)
+            task.note("review.overridden", by=by, oid=oid, reason=approval.reason)
         return approval
 
 

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models, transaction
 
 from studio.errors import Invalid
+from tasks.redaction import redact
 
 if TYPE_CHECKING:
     from tasks.models.task import Task
@@ -18,6 +19,7 @@ class EvidenceQuerySet(models.QuerySet["Evidence"]):
         self, task: "Task", criterion: str, *, by: Any = None, note: str = "", session_id: int | None = None
     ) -> None:
         """Say that a criterion of the newest plan is met; whoever said so first stays. Raises Invalid where the plan has none such."""
+        note = redact(task.project, note)
         with transaction.atomic():
             self._hold(task, criterion)
             said = {"by": by, "note": note[:NOTE_LIMIT], "session_id": session_id}

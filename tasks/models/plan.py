@@ -10,6 +10,7 @@ from django.utils import timezone
 from studio.errors import Conflict, Invalid
 from tasks import plan_text
 from tasks.lifecycle import Status
+from tasks.redaction import Redacted
 
 if TYPE_CHECKING:
     from tasks.models.evidence import Evidence
@@ -52,8 +53,10 @@ class PlanQuerySet(models.QuerySet["Plan"]):
         return plan
 
 
-class Plan(models.Model):
+class Plan(Redacted):
     """Versions count from 1 within the task; `by` is the person who wrote it, None for the agent."""
+
+    TEXTS = ("body",)
 
     task = models.ForeignKey("tasks.Task", on_delete=models.CASCADE, related_name="plans")
     version = models.PositiveIntegerField()
@@ -130,9 +133,12 @@ class Plan(models.Model):
         return remarks
 
 
-class PlanComment(models.Model):
+class PlanComment(Redacted):
     """What a person wrote on lines of a version, which count from 1; `quote` is how they read. A draft until it is sent, and until then
     its author's own."""
+
+    TEXTS = ("body",)
+    PROJECT = "plan.task.project"
 
     plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="comments")
     line = models.PositiveIntegerField()

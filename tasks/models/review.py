@@ -7,6 +7,7 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from studio.errors import Conflict
+from tasks.redaction import Redacted, redact
 
 
 class Place(models.Model):
@@ -45,8 +46,10 @@ class FindingQuerySet(models.QuerySet["Finding"]):
         return self.filter(_of_projects(user)) if user.is_authenticated else self.none()
 
 
-class Finding(Place):
+class Finding(Redacted, Place):
     """What a review found."""
+
+    TEXTS = ("title", "body")
 
     class Severity(models.TextChoices):
         ERROR = "error", "Error"
@@ -99,7 +102,7 @@ class Finding(Place):
             self.State.OPEN,
             self.State.WAIVED,
             by,
-            reason,
+            redact(self.task.project, reason),
             waived_by=by,
             waived_at=timezone.now(),
         )
@@ -130,8 +133,10 @@ class CommentQuerySet(models.QuerySet["Comment"]):
         return self.filter(by_id=user.pk, state=Comment.State.DRAFT)
 
 
-class Comment(Place):
+class Comment(Redacted, Place):
     """What a person wrote, on lines of the change or on the whole of it. A draft is its author's until it is sent."""
+
+    TEXTS = ("body",)
 
     class State(models.TextChoices):
         DRAFT = "draft", "Draft"

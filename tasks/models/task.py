@@ -17,6 +17,7 @@ from tasks.models.event import Event
 from tasks.models.order import Blocker, Priority
 from tasks.models.plan import Plan
 from tasks.models.project import Policy, Project
+from tasks.redaction import Redacted, redact
 
 if TYPE_CHECKING:
     from sessions.models import Attempt, Session
@@ -32,8 +33,11 @@ class TaskQuerySet(models.QuerySet["Task"]):
         return self.filter(project__memberships__user_id=user.pk) if user.is_authenticated else self.none()
 
 
-class Task(models.Model):
+class Task(Redacted):
     """`status` follows the current attempt; only the verbs below change it."""
+
+    TEXTS = ("title", "description")
+    PROJECT = "project"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="tasks")
     number = models.PositiveIntegerField(editable=False)
@@ -126,7 +130,7 @@ class Task(models.Model):
             )
             if blockers:
                 Blocker.objects.replace(task, blockers)
-            task.note("task.created", by=by, title=title)
+            task.note("task.created", by=by, title=task.title)
             task.attachments.keep(task, drafts, by=by)
         return task
 
@@ -228,6 +232,7 @@ class Task(models.Model):
 
     def request_plan_changes(self, comment: str, *, by: Any) -> "Session":
         """Send the plan back with what should change: the comment, and what the person wrote on its lines. Raises Invalid where that is nothing."""
+        comment = redact(self.project, comment)
         with transaction.atomic():
             self.lock()
             self.move("request-plan-changes", Status.PLANNING, by=by)
@@ -241,6 +246,7 @@ class Task(models.Model):
 
         The person's drafts are sent with it. Raises Invalid where there is nothing to say.
         """
+        comment = redact(self.project, comment)
         with transaction.atomic():
             self.lock()
             self.move("request-changes", Status.FIX, by=by)
