@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
+from django.db.models import Count, Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -22,7 +23,9 @@ from tasks.views import page, task_for_member
 def attempts(request: PageRequest, pk: int) -> HttpResponse:
     """Each attempt with its folder, and the way to remove it or to undo that."""
     context = page(request, pk, "attempts")
-    mine = Attempt.objects.filter(task=pk).select_related("task__project").order_by("-number")
+    waiting = Count("follow_ups", filter=Q(follow_ups__state="queued"))
+    mine = Attempt.objects.filter(task=pk).select_related("task__project").annotate(waiting=waiting)
+    mine = mine.order_by("-number")
     context["rows"] = [(attempt, removal.folder(attempt)) for attempt in mine]
     context["may_change"] = allows("new-attempt", context["task"].status) and not context["standing"].live
     return render(request, "sessions/attempts.html", context)

@@ -4,6 +4,7 @@ SQLite lets waiting writers sleep for up to 100 ms and takes whoever wakes first
 others pass. Here the threads of a process stand in a queue, and the one in front asks for the lock every few milliseconds.
 """
 
+import contextlib
 import os
 import threading
 import time
@@ -53,10 +54,23 @@ queues: dict[str, Queue] = {}
 os.register_at_fork(after_in_child=queues.clear)  # a turn that another thread held stays with the parent
 
 
+def keep_private(file: str) -> None:
+    """SQLite gives the files beside it, `-wal` and `-shm`, the mode of the database."""
+    if not file.startswith((":", "file:")):
+        with contextlib.suppress(OSError):  # opening it says what is wrong
+            os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+            os.chmod(file, 0o600)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """Only transactions queue: they are begun as IMMEDIATE, so that each one writes."""
 
     _queue: Queue | None = None
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Open the file, which only its owner may read: agents of another Studio on this machine run as the same person, or another."""
+        keep_private(str(self.settings_dict["NAME"]))
+        return super().get_new_connection(conn_params)
 
     def _start_transaction_under_autocommit(self) -> None:
         timeout = float(self.settings_dict["OPTIONS"].get("timeout", 5))

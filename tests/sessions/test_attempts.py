@@ -7,7 +7,7 @@ from django.test import Client
 
 from sessions import landing, ledger, places
 from sessions.hold import held
-from sessions.models import Attempt, Session
+from sessions.models import Attempt, FollowUp, Session
 from sessions.models.attempt import Lease
 from studio.errors import Conflict
 from tasks.models import Event, Task
@@ -90,6 +90,29 @@ def test_moves_of_the_task_leave_the_attempt_that_was_set_aside(first: Attempt, 
     task = Task.objects.get(pk=first.task_id)
     assert not task.cancel(by=alice) or fresh(session.attempt).status == "cancelled"
     assert (fresh(first).status, fresh(first).ended_at) == ("review", None)
+
+
+def test_what_waits_for_an_agent_stays_with_the_attempt_that_is_set_aside(
+    first: Attempt, alice: Any, client: Client
+) -> None:
+    client.force_login(alice)
+    factories.make_follow_up(first, "Use tabs.")
+    session = Attempt.anew(first.task, by=alice)
+    assert FollowUp.objects.next_for(session) is None
+    page = f"/tasks/{first.task_id}/"
+    assert "1 message to its agent waits until" in client.get(f"{page}attempts/").content.decode()
+    assert (
+        "Use tabs." not in client.get(f"{page}follow-ups/", headers={"hx-request": "true"}).content.decode()
+    )
+    end(session, "planning")
+    fresh(first).choose(by=alice)
+    assert "Use tabs." in client.get(f"{page}follow-ups/", headers={"hx-request": "true"}).content.decode()
+    script = Script(alice)
+    assert (
+        script.send("post", f"/api/tasks/{first.task_id}/follow-ups", {"text": "And go on."}).status_code
+        < 300
+    )
+    assert [each.text for each in first.follow_ups.filter(state="sending")] == ["Use tabs."]
 
 
 def test_nothing_is_set_aside_while_it_is_worked_on(first: Attempt, alice: Any) -> None:

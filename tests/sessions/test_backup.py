@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.db import connection
 
@@ -136,3 +138,18 @@ def test_what_was_under_way_goes_on_only_with_its_workspace(
     assert session.reason == ("restored" if state == "interrupted" else "")
     assert bool(session.opencode_session_id) == (has or not begun)
     assert Event.objects.filter(name="attempt.restored").exists() == (state == "interrupted")
+
+
+@sqlite_only
+@pytest.mark.django_db(transaction=True)
+def test_a_backup_has_the_files_that_people_attached(task: Task, tmp_path: Path) -> None:
+    upload = SimpleUploadedFile("notes.txt", b"What the screen should say")
+    task.edit(by=None, attached=[upload])
+    (attachment,) = task.attachments.all()
+    call_command("backup", str(tmp_path / "all.tar.gz"), stdout=io.StringIO())
+    (tmp_path / "out").mkdir()
+    restore.unpack(tmp_path / "all.tar.gz", tmp_path / "out")
+    restore.move(tmp_path / "out", tmp_path / "home", [*backup.KEYS, "attachments"])
+    (file,) = (tmp_path / "home" / "attachments").rglob("notes.txt")
+    assert file.read_bytes() == b"What the screen should say"
+    assert file.relative_to(tmp_path / "home") == attachment.path.relative_to(settings.STUDIO_HOME)

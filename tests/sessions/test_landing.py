@@ -155,3 +155,13 @@ def test_the_target_comes_into_the_workspace_and_the_resolved_change_lands(
     assert [file.path for file in landing.attempt_diff(reviewed).files] == ["a.txt"]
     landing.merge(Task.objects.get(pk=session.task.pk), by=alice)
     assert (repository / "a.txt").read_text() == "one\nZWEI\nthree\n"
+
+
+def test_just_marking_it_done_keeps_the_branch_and_leaves_the_target_as_it_is(
+    script: Script, reviewed: Attempt, repository: Path
+) -> None:
+    git(repository, "branch", reviewed.branch, reviewed.head_oid)
+    before = git(repository, "for-each-ref")
+    assert script.send("post", f"/api/tasks/{reviewed.task_id}/mark-done").json()["status"] == "done"
+    assert git(repository, "for-each-ref") == before
+    assert git(repository, "rev-parse", "main") == reviewed.base_oid

@@ -1,8 +1,10 @@
 """The SQLite backend: writers of one process take turns in order."""
 
 import sqlite3
+import stat
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +37,21 @@ def test_the_queue_hands_the_turn_on_in_the_order_of_arrival() -> None:
     for thread in threads:
         thread.join(10)
     assert order == list(range(10))
+
+
+def test_nobody_else_may_read_the_database(tmp_path: Path) -> None:
+    file = tmp_path / "studio.sqlite3"
+    for is_new in (True, False):
+        wrapper = connection.copy()
+        wrapper.settings_dict = {**wrapper.settings_dict, "NAME": str(file)}
+        opened = wrapper.get_new_connection(wrapper.get_connection_params())
+        opened.execute("PRAGMA journal_mode = WAL")
+        opened.execute(f"CREATE TABLE t{int(is_new)} (x)")
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+        assert set(modes.values()) == {0o600}, modes
+        assert f"{file.name}-wal" in modes
+        opened.close()
+        file.chmod(0o644)  # as one that an earlier Studio made
 
 
 def test_a_turn_that_does_not_come_in_time_is_given_up_and_lost_to_nobody() -> None:
