@@ -12,7 +12,7 @@ fresh = sha256sum --check --status $(1) 2>/dev/null
 # What checks need of a data folder, away from the person's own.
 SCRATCH := STUDIO_HOME=$(CURDIR)/build/home
 
-.PHONY: run test faults check bench lock format install install-dev node preflight help
+.PHONY: run test faults check screenshots bench lock format install install-dev node preflight help
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ check: install-dev ## style, types, templates, migrations, deployment
 	$(SCRATCH) $(PY) -m mypy manage.py studio tasks sessions
 	$(SCRATCH) $(PY) manage.py makemigrations --check --dry-run
 	$(SCRATCH) STUDIO_URL=https://studio.example.org $(PY) manage.py check --deploy --fail-level WARNING
+
+screenshots: install-dev ## write every page, wide and narrow, light and dark, to build/screenshots/
+	SCREENSHOTS=$(CURDIR)/build/screenshots $(PY) -m pytest -q tests/browser/test_pages.py
 
 bench: install-dev ## measure; LOAD=10 runs ten executions at once
 	LOAD=$(LOAD) $(PY) -m tests.bench
