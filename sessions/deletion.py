@@ -36,6 +36,7 @@ class Takes:
     unread: list[Attempt] = field(default_factory=list)
     running: list[Task] = field(default_factory=list)
     bytes: int = 0
+    is_least: bool = False  # there was no time to count them all
     clone: Path | None = None
 
 
@@ -52,13 +53,14 @@ def takes(project: Project) -> Takes:
     until = time.monotonic() + LOOK_SECONDS
     for attempt in _on_disk(project):
         found.workspaces += 1
-        found.bytes += size_of(places.folder(attempt))
+        found.bytes += size_of(places.folder(attempt), until=until)
         if time.monotonic() > until:
             found.unread.append(attempt)
         else:
             _weigh(attempt, found)
     if found.clone:
-        found.bytes += size_of(found.clone)
+        found.bytes += size_of(found.clone, until=until)
+    found.is_least = time.monotonic() > until
     return found
 
 

@@ -1,6 +1,8 @@
 """What would be lost with a workspace."""
 
+import math
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,10 +49,10 @@ def _contains(source: SourceGit, target: str, tip: str) -> bool:
     return bool(resolve(source, tip)) and is_ancestor(source, tip, target)
 
 
-def size_of(folder: Path, most_entries: int = 200_000) -> int:
-    """Bytes on disk below a folder, links not followed; of an enormous one, at least that much."""
+def size_of(folder: Path, most_entries: int = 200_000, until: float = math.inf) -> int:
+    """Bytes on disk below a folder, links not followed; of an enormous one, at least that much, as counted `until` then (monotonic)."""
     total, entries, waiting = 0, 0, [folder]
-    while waiting and entries < most_entries:
+    while waiting and entries < most_entries and time.monotonic() < until:
         try:
             found = list(os.scandir(waiting.pop()))
         except OSError:

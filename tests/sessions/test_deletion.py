@@ -95,6 +95,19 @@ def test_a_workspace_that_cannot_be_read_is_said_too(project: Project, owner: An
 # --- who, and when --------------------------------------------------------------------------------------------------
 
 
+def test_sizes_that_there_is_no_time_to_count_are_said_to_be_the_least(
+    project: Project, owner: Any, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_to_work(project)
+    client.force_login(owner)
+    page = f"/projects/{project.key}/delete/"
+    assert "at least" not in client.get(page).content.decode()
+    monkeypatch.setattr(deletion, "LOOK_SECONDS", 0)
+    said = client.get(page).content.decode()
+    assert "at least 0" in said
+    assert "1 of them could not be looked at now" in said
+
+
 def test_its_key_has_to_be_typed(project: Project, owner: Any, client: Client) -> None:
     for wrong in ("", "demo", "OTHER"):
         assert_field(Script(owner).delete(f"/api/projects/{project.pk}?confirm={wrong}"), "confirm")
