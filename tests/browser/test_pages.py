@@ -21,6 +21,9 @@ LOOK = """async rules => {
   const {violations} = await axe.run(document, {runOnly: rules, resultTypes: ["violations"]});
   return violations.flatMap(each => each.nodes.map(node => `${each.id}: ${node.html.slice(0, 160)} (${node.any.concat(node.all)[0]?.message ?? each.help})`));
 }"""
+STICKING_OUT = """[...document.querySelectorAll("body *")]
+  .filter(each => each.checkVisibility() && each.getBoundingClientRect().right > innerWidth)
+  .map(each => `${each.outerHTML.slice(0, 100)} (to ${each.getBoundingClientRect().right})`).slice(0, 5)"""
 # What is no page of ours, or needs rows that a run of an agent does not leave. A page that is not reached and not named here fails the test.
 NOT_REACHED = re.compile(
     r"admin/|api/|attachments/|clones/|follow-ups/|environment/\d|filters/\d|commen|findings/|requests/|steps/|setup|later/"
@@ -50,7 +53,9 @@ def filled(path: str, known: dict[str, Any]) -> str:
 @pytest.fixture
 def known(studio: Studio, fresh_repository: Path) -> dict[str, Any]:
     """A project with a task in review, one with a plan to approve, one that failed and one to do."""
-    project = studio.make_project(fresh_repository, "PAGES", name="All pages")
+    project = studio.make_project(
+        fresh_repository.rename(fresh_repository.with_name("longname" * 8)), "PAGES", name="All pages"
+    )
     work = [
         runs("echo a; echo b"),
         writes("hello.py", "def hello():\n    return 'hello'\n"),
@@ -96,8 +101,8 @@ def complaints(page: Page) -> list[str]:
     found = []
     for width in views(page):
         found += [f"{width} {each}" for each in page.evaluate(LOOK, RULES)]
-        reach = page.evaluate("document.documentElement.scrollWidth")
-        found += [f"{width}: {reach} px wide"] if reach > width else []
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            found += [f"{width} is too narrow for {each}" for each in page.evaluate(STICKING_OUT)]
     return found
 
 
